@@ -1,0 +1,10 @@
+//! tidegate: Kafka through WebAssembly processors into ClickHouse. ARCHITECTURE.md shows the way of a message.
+
+pub mod error;
+pub mod message;
+pub mod offset;
+pub mod outcome;
+pub mod publish;
+pub mod rows;
+pub mod sink;
+pub mod source;

@@ -1,0 +1,269 @@
+//! Messages as they flow: a batch is one arena in the layout of the WIT contract, so a call copies it by memcpy.
+//! Reading from Kafka fills it (`kafka`), processors read it (`processor`), dead letters are cut out of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::offset::{Assignment, Counts, Covered, Partition, Progress, Range};
+
+/// Successive messages, in the order read, of one or several partitions.
+#[derive(Debug, Default)]
+pub struct MessageBatch {
+    /// Message i is `payloads[ends[i-1]..ends[i]]`.
+    pub payloads: Vec<u8>,
+    pub ends: Vec<u32>,
+    pub keys: Vec<u8>,
+    pub key_ends: Vec<u32>,
+    /// Name, value, name, value, …; two ends each.
+    pub header_data: Vec<u8>,
+    pub header_ends: Vec<u32>,
+    /// Number of headers of message i.
+    pub header_counts: Vec<u32>,
+    /// Bit 0: the payload is null, bit 1: the key is null.
+    pub nulls: Vec<u8>,
+    pub offsets: Vec<i64>,
+    /// Broker timestamps, milliseconds since 1970; 0 when the broker gave none.
+    pub timestamps: Vec<i64>,
+    /// Which partition the messages are from: successive stretches.
+    pub runs: Vec<Run>,
+    credit: Option<Credit>,
+}
+
+/// `count` successive messages of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub partition: Partition,
+    pub assignment: Assignment,
+    pub count: u32,
+    /// The position that this run starts from; at most the offset of its first message.
+    pub start: i64,
+}
+
+/// One message, borrowed from its batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    pub partition: &'a Partition,
+    pub offset: i64,
+    pub timestamp_ms: i64,
+    pub key: Option<&'a [u8]>,
+    pub payload: Option<&'a [u8]>,
+    headers: &'a [u8],
+    header_ends: &'a [u32],
+    headers_from: u32,
+}
+
+/// What a message is made of, to put it into a batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Parts<'a> {
+    pub offset: i64,
+    pub timestamp_ms: i64,
+    pub key: Option<&'a [u8]>,
+    pub payload: Option<&'a [u8]>,
+    /// A header's value may be null; it is kept as empty.
+    pub headers: &'a [(&'a str, &'a [u8])],
+}
+
+/// The bytes a pipeline may have in flight. Whoever reads takes; the batch gives back when it is dropped.
+#[derive(Clone, Debug)]
+pub struct Credits(Arc<CreditState>);
+
+#[derive(Debug)]
+struct CreditState {
+    budget: usize,
+    taken: AtomicUsize,
+    reader: std::sync::Mutex<Option<std::thread::Thread>>,
+}
+
+/// A share of [`Credits`], given back on drop.
+#[derive(Debug)]
+pub struct Credit {
+    from: Credits,
+    bytes: usize,
+}
+
+const PAYLOAD_NULL: u8 = 1;
+const KEY_NULL: u8 = 2;
+
+impl MessageBatch {
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Payload, key and header bytes.
+    pub fn bytes(&self) -> usize {
+        self.payloads.len() + self.keys.len() + self.header_data.len()
+    }
+
+    /// Opens a run: the messages pushed next are of this partition, and reading it went on at `start`.
+    pub fn begin_run(&mut self, partition: Partition, assignment: Assignment, start: i64) {
+        self.runs.push(Run { partition, assignment, count: 0, start });
+    }
+
+    /// # Panics
+    /// Without a run, or when payloads pass 4 GiB: the reader cuts batches long before.
+    pub fn push(&mut self, parts: Parts<'_>) {
+        let run = self.runs.last_mut().expect("a message needs a run");
+        run.count += 1;
+        let mut nulls = 0;
+        match parts.payload {
+            Some(payload) => self.payloads.extend_from_slice(payload),
+            None => nulls |= PAYLOAD_NULL,
+        }
+        match parts.key {
+            Some(key) => self.keys.extend_from_slice(key),
+            None => nulls |= KEY_NULL,
+        }
+        for (name, value) in parts.headers {
+            self.push_header_part(name.as_bytes());
+            self.push_header_part(value);
+        }
+        self.ends.push(end_of(&self.payloads));
+        self.key_ends.push(end_of(&self.keys));
+        self.header_counts.push(parts.headers.len() as u32);
+        self.nulls.push(nulls);
+        self.offsets.push(parts.offset);
+        self.timestamps.push(parts.timestamp_ms);
+    }
+
+    fn push_header_part(&mut self, part: &[u8]) {
+        self.header_data.extend_from_slice(part);
+        self.header_ends.push(end_of(&self.header_data));
+    }
+
+    /// Holds the credit until the batch is dropped.
+    pub fn hold(&mut self, credit: Credit) {
+        self.credit = Some(credit);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Message<'_>> {
+        let mut headers_from = 0;
+        let runs = self.runs.iter().flat_map(|run| std::iter::repeat_n(&run.partition, run.count as usize));
+        runs.enumerate().map(move |(i, partition)| {
+            let from = headers_from;
+            headers_from += self.header_counts[i] * 2;
+            Message {
+                partition,
+                offset: self.offsets[i],
+                timestamp_ms: self.timestamps[i],
+                key: (self.nulls[i] & KEY_NULL == 0).then(|| span(&self.keys, &self.key_ends, i)),
+                payload: (self.nulls[i] & PAYLOAD_NULL == 0).then(|| span(&self.payloads, &self.ends, i)),
+                headers: &self.header_data,
+                header_ends: &self.header_ends[..headers_from as usize],
+                headers_from: from,
+            }
+        })
+    }
+
+    /// A copy of the messages `range` as a batch of its own, to try them apart from the others. It holds no credit.
+    pub fn part(&self, range: std::ops::Range<usize>) -> MessageBatch {
+        let mut part = MessageBatch::default();
+        let mut first = 0;
+        let mut messages = self.iter().skip(range.start);
+        for run in &self.runs {
+            let last = first + run.count as usize;
+            let (from, to) = (first.max(range.start), last.min(range.end));
+            first = last;
+            if from >= to {
+                continue;
+            }
+            let start = if from == last - run.count as usize { run.start } else { self.offsets[from - 1] + 1 };
+            part.begin_run(run.partition.clone(), run.assignment, start);
+            for message in messages.by_ref().take(to - from) {
+                let headers: Vec<_> = message.headers().collect();
+                part.push(Parts {
+                    offset: message.offset,
+                    timestamp_ms: message.timestamp_ms,
+                    key: message.key,
+                    payload: message.payload,
+                    headers: &headers,
+                });
+            }
+        }
+        part
+    }
+
+    /// The ranges these messages cover, with the number of messages and no outcome yet.
+    pub fn progress(&self) -> Progress {
+        let mut progress = Progress::default();
+        let mut last = 0;
+        for run in &self.runs {
+            last += run.count as usize;
+            if run.count == 0 {
+                continue;
+            }
+            progress.cover(
+                run.partition.clone(),
+                Covered {
+                    assignment: run.assignment,
+                    range: Range::new(run.start, self.offsets[last - 1] + 1),
+                    last_timestamp_ms: Some(self.timestamps[last - 1]),
+                    received_ms: Vec::new(),
+                    counts: Counts { messages: u64::from(run.count), ..Counts::default() },
+                },
+            );
+        }
+        progress
+    }
+}
+
+impl<'a> Message<'a> {
+    /// Names that are not UTF-8 come with replacement characters; Kafka clients do not send them.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        let (data, ends) = (self.headers, self.header_ends);
+        (self.headers_from as usize..ends.len()).step_by(2).map(move |h| {
+            let name = std::str::from_utf8(span(data, ends, h)).unwrap_or("\u{fffd}");
+            (name, span(data, ends, h + 1))
+        })
+    }
+}
+
+impl Credits {
+    pub fn new(budget: usize) -> Self {
+        Self(Arc::new(CreditState { budget, taken: AtomicUsize::new(0), reader: std::sync::Mutex::new(None) }))
+    }
+
+    /// The thread to wake when credit comes back.
+    pub fn wake_on_return(&self, reader: std::thread::Thread) {
+        if let Ok(mut slot) = self.0.reader.lock() {
+            *slot = Some(reader);
+        }
+    }
+
+    /// Bytes that may still be read. What is read may exceed it by one read: a message is never cut.
+    pub fn available(&self) -> usize {
+        self.0.budget.saturating_sub(self.in_flight())
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.0.taken.load(Ordering::Acquire)
+    }
+
+    pub fn take(&self, bytes: usize) -> Credit {
+        self.0.taken.fetch_add(bytes, Ordering::AcqRel);
+        Credit { from: self.clone(), bytes }
+    }
+}
+
+impl Drop for Credit {
+    fn drop(&mut self) {
+        self.from.0.taken.fetch_sub(self.bytes, Ordering::AcqRel);
+        if let Ok(reader) = self.from.0.reader.lock()
+            && let Some(thread) = reader.as_ref()
+        {
+            thread.unpark();
+        }
+    }
+}
+
+fn span<'a>(data: &'a [u8], ends: &[u32], i: usize) -> &'a [u8] {
+    let start = if i == 0 { 0 } else { ends[i - 1] as usize };
+    &data[start..ends[i] as usize]
+}
+
+fn end_of(data: &[u8]) -> u32 {
+    u32::try_from(data.len()).expect("a batch holds less than 4 GiB")
+}
