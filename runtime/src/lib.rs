@@ -5,6 +5,5 @@ pub mod message;
 pub mod offset;
 pub mod outcome;
 pub mod publish;
-pub mod rows;
 pub mod sink;
 pub mod source;
