@@ -4,6 +4,7 @@ pub mod error;
 pub mod message;
 pub mod offset;
 pub mod outcome;
+pub mod processor;
 pub mod publish;
 pub mod sink;
 pub mod source;

@@ -84,15 +84,32 @@ pub struct ModuleName {
     pub digest: String,
 }
 
+impl Processed {
+    /// Adds what comes after.
+    pub fn append(&mut self, later: Processed) {
+        for more in later.rows {
+            match self.rows.iter_mut().find(|have| have.output == more.output) {
+                Some(have) => have.append(&more),
+                None => self.rows.push(more),
+            }
+        }
+        self.replacements.extend(later.replacements);
+        self.dead_letters.extend(later.dead_letters);
+        self.progress.append(later.progress);
+    }
+}
+
+impl OutputRows {
+    pub fn append(&mut self, later: &OutputRows) {
+        let offset = self.data.len() as u32;
+        self.data.extend_from_slice(&later.data);
+        self.ends.extend(later.ends.iter().map(|end| end + offset));
+    }
+}
+
 impl Reason {
-    pub const ALL: [Reason; 6] = [
-        Reason::Invalid,
-        Reason::InvalidRow,
-        Reason::Trap,
-        Reason::Deadline,
-        Reason::Memory,
-        Reason::InvalidAnswer,
-    ];
+    pub const ALL: [Reason; 6] =
+        [Reason::Invalid, Reason::InvalidRow, Reason::Trap, Reason::Deadline, Reason::Memory, Reason::InvalidAnswer];
 
     pub fn as_str(self) -> &'static str {
         match self {

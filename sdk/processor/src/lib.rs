@@ -1,1 +1,140 @@
-//! To come.
+//! Write a tidegate processor: one type, one trait.
+//!
+//! A processor turns each message of a Kafka topic into rows, a replacement, a skip or a rejection. It runs as a
+//! WebAssembly component in a sandbox without files, network, clock or randomness; the host calls it with batches,
+//! validates every row, and dead-letters what it rejects.
+//!
+//! ```
+//! use tidegate_processor::{Manifest, Message, Outcome, Processor, Rejection, Rows, Wants, export};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Event<'a> {
+//!     id: u64,
+//!     #[serde(borrow)]
+//!     name: Option<&'a str>,
+//! }
+//!
+//! struct Events;
+//!
+//! impl Processor for Events {
+//!     type Config = tidegate_processor::NoConfig;
+//!
+//!     fn manifest() -> Manifest {
+//!         Manifest::new("events", env!("CARGO_PKG_VERSION"))
+//!             .output("events", &[("id", "UInt64"), ("name", "Nullable(String)"), ("offset", "UInt64")])
+//!             .wants(Wants::OFFSETS)
+//!     }
+//!
+//!     fn new(_config: Self::Config, _topics: &[String]) -> Result<Self, String> {
+//!         Ok(Events)
+//!     }
+//!
+//!     fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection> {
+//!         let event: Event = serde_json::from_slice(message.payload()?)?;
+//!         let mut row = rows.begin(0);
+//!         row.u64(event.id).nullable(event.name).u64(message.offset() as u64);
+//!         row.end()?;
+//!         Ok(Outcome::Rows)
+//!     }
+//! }
+//!
+//! export!(Events);
+//! # fn main() {}
+//! ```
+//!
+//! Build it with `cargo build --target wasm32-unknown-unknown` and the flags of `docs/decisions/0003-guest-build-flags.md`.
+
+mod encode;
+mod manifest;
+mod message;
+mod outcome;
+mod row;
+mod runner;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+mod voice;
+
+pub use encode::{Date, Date32, DateTime, DateTime64, Decimal, Encode, Enum8, Enum16, Uuid, Wide};
+pub use manifest::{Manifest, NoConfig, Wants};
+pub use message::{Header, Message};
+pub use outcome::{Outcome, Rejection};
+pub use row::{Row, Rows};
+pub use runner::Runner;
+pub use voice::{Level, count, log};
+
+/// The generated bindings: the batch a host hands over and the answer it gets. For those who call a [`Runner`]
+/// themselves, as a benchmark does; a processor does not need them.
+#[allow(missing_docs)]
+pub mod contract {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "message-processor",
+        pub_export_macro: true,
+        default_bindings_module: "tidegate_processor::contract",
+    });
+
+    pub use tidegate::processor::types::*;
+}
+
+/// What an author writes.
+///
+/// A processor is a pure function of its configuration and the message: the host may repeat a call in another
+/// instance, split a batch anywhere, or drop the instance at any time. `&mut self` is for caches and buffers.
+pub trait Processor: Sized {
+    /// The processor's own settings, read from the pipeline's `params` by serde. Use [`NoConfig`] for none.
+    type Config: serde::de::DeserializeOwned;
+
+    /// Says what the processor is: its name, its outputs with their columns, and which parts of a message it wants.
+    fn manifest() -> Manifest;
+
+    /// Called once for each instance.
+    ///
+    /// # Errors
+    /// The text reaches the operator; the configuration is refused.
+    fn new(config: Self::Config, topics: &[String]) -> Result<Self, String>;
+
+    /// Processes one message. Rows that were ended count only if the answer is [`Outcome::Rows`].
+    ///
+    /// # Errors
+    /// The message goes to the dead-letter topic with the reason; nothing it wrote remains.
+    fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection>;
+}
+
+/// Makes a component of a [`Processor`]: call it once, at the top of the crate. Natively it does nothing, so the same
+/// crate is tested without a host.
+#[macro_export]
+macro_rules! export {
+    ($processor:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            use $crate::contract::exports::tidegate::processor::processor::{
+                Batch, Config, Guest, Manifest, Processed,
+            };
+
+            struct Component;
+
+            ::std::thread_local! {
+                static RUNNER: ::std::cell::RefCell<Option<$crate::Runner<$processor>>> =
+                    const { ::std::cell::RefCell::new(None) };
+            }
+
+            impl Guest for Component {
+                fn describe() -> Manifest {
+                    $crate::Runner::<$processor>::describe()
+                }
+
+                fn init(config: Config) -> Result<(), String> {
+                    let runner = $crate::Runner::<$processor>::new(&config.params, config.topics)?;
+                    RUNNER.with_borrow_mut(|slot| *slot = Some(runner));
+                    Ok(())
+                }
+
+                fn process(batch: Batch) -> Processed {
+                    RUNNER.with_borrow_mut(|slot| slot.as_mut().expect("init comes first").process(&batch))
+                }
+    }
+
+            $crate::contract::export!(Component with_types_in $crate::contract);
+        };
+    };
+}

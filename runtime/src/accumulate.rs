@@ -1,0 +1,158 @@
+//! Accumulating: outcomes of many calls become one batch per storage, closed by rows, by bytes, or by time since its
+//! first message.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::block::BlockBuilder;
+use crate::flow::Flow;
+use crate::offset::Progress;
+use crate::outcome::{DeadLetter, Processed, Replacement};
+use crate::sink::Block;
+
+/// When a batch is full.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Rows over all storages.
+    pub rows_max: u64,
+    /// RowBinary bytes over all storages, before compression.
+    pub bytes_max: u64,
+    /// Since the first message.
+    pub time_max: Duration,
+}
+
+/// Which storages each output goes to.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    /// Names of the storages; part of a block's token.
+    pub storages: Vec<String>,
+    /// Per output of the module, indexes into `storages`.
+    pub outputs: Vec<Vec<usize>>,
+}
+
+/// Rows for all storages, with what must be acknowledged beside them and how far it all reaches.
+#[derive(Debug)]
+pub struct RowBatch {
+    /// Storage index and its rows; storages without rows are left out.
+    pub blocks: Vec<(usize, Block)>,
+    pub replacements: Vec<Replacement>,
+    pub dead_letters: Vec<DeadLetter>,
+    pub progress: Progress,
+    /// When its first message came.
+    pub opened: Instant,
+}
+
+/// A batch that is still open.
+struct Open {
+    builders: Vec<BlockBuilder>,
+    replacements: Vec<Replacement>,
+    dead_letters: Vec<DeadLetter>,
+    progress: Progress,
+    opened: Instant,
+}
+
+/// The stage: ends when its input ends. What is open then was not asked to be flushed, and is dropped uncommitted.
+pub async fn accumulate(
+    routes: &Routes,
+    limits: Limits,
+    mut input: mpsc::Receiver<Flow<Processed>>,
+    output: mpsc::Sender<Flow<RowBatch>>,
+) {
+    let mut open: Option<Open> = None;
+    loop {
+        let due = open.as_ref().map(|batch| batch.opened + limits.time_max);
+        let next = tokio::select! {
+            biased;
+            next = input.recv() => Some(next),
+            () = until(due) => None,
+        };
+        let sign = match next {
+            Some(Some(Flow::Data(processed))) => {
+                let batch = open.get_or_insert_with(|| Open::new(routes));
+                batch.append(routes, processed);
+                if !batch.is_full(limits) {
+                    continue;
+                }
+                None
+            }
+            Some(Some(Flow::Sign(sign))) => Some(sign),
+            Some(None) => return,
+            None => None,
+        };
+        let closed = open.take().map(|batch| Flow::Data(batch.close(routes)));
+        for flow in closed.into_iter().chain(sign.map(Flow::Sign)) {
+            if output.send(flow).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Open {
+    fn new(routes: &Routes) -> Self {
+        Self {
+            builders: routes.storages.iter().map(|_| BlockBuilder::new()).collect(),
+            replacements: Vec::new(),
+            dead_letters: Vec::new(),
+            progress: Progress::default(),
+            opened: Instant::now(),
+        }
+    }
+
+    fn append(&mut self, routes: &Routes, processed: Processed) {
+        for rows in &processed.rows {
+            for storage in &routes.outputs[rows.output] {
+                self.builders[*storage].append(&rows.data, rows.ends.len() as u64);
+            }
+        }
+        self.replacements.extend(processed.replacements);
+        self.dead_letters.extend(processed.dead_letters);
+        self.progress.append(processed.progress);
+    }
+
+    fn is_full(&self, limits: Limits) -> bool {
+        let rows: u64 = self.builders.iter().map(BlockBuilder::rows).sum();
+        let bytes: u64 = self.builders.iter().map(BlockBuilder::raw_bytes).sum();
+        rows >= limits.rows_max || bytes >= limits.bytes_max
+    }
+
+    fn close(self, routes: &Routes) -> RowBatch {
+        let ranges = ranges(&self.progress);
+        let built = self.builders.into_iter().enumerate().filter(|(_, builder)| builder.rows() > 0);
+        let blocks = built
+            .map(|(storage, builder)| (storage, builder.finish(token(&ranges, &routes.storages[storage]))))
+            .collect();
+        RowBatch {
+            blocks,
+            replacements: self.replacements,
+            dead_letters: self.dead_letters,
+            progress: self.progress,
+            opened: self.opened,
+        }
+    }
+}
+
+/// `events:0:100-200,events:1:5-9`
+fn ranges(progress: &Progress) -> String {
+    let parts = progress.iter().map(|(partition, covered)| {
+        format!("{}:{}:{}-{}", partition.topic, partition.number, covered.range.start, covered.range.end)
+    });
+    parts.collect::<Vec<_>>().join(",")
+}
+
+/// The same for the same ranges and storage, and short: it is also part of the query id.
+fn token(ranges: &str, storage: &str) -> String {
+    let digest = Sha256::digest(format!("{ranges}:{storage}"));
+    let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("tidegate:{hex}")
+}

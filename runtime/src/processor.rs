@@ -1,0 +1,105 @@
+//! Processors: messages in, outcomes out, in a sandbox. The only home of `wasmtime`.
+//!
+//! ```text
+//! module    a component file → compiled code (cached) → manifest, layouts            once
+//! instance  one sandbox: memory cap, deadline per call, log and counters bounded     one per worker
+//! answer    what came back, checked → Processed                                      every call
+//! isolate   a call that failed → halves → exactly the guilty message dead-lettered   rare
+//! pool      N worker threads, results in the order asked for                         one per pipeline
+//! ```
+
+mod answer;
+mod contract;
+mod engine;
+mod instance;
+mod isolate;
+mod module;
+mod pool;
+
+use std::time::Duration;
+
+pub use engine::Engine;
+pub use instance::{Failure, Instance};
+pub use isolate::Isolation;
+pub use module::{LoadError, Module};
+pub use pool::Pool;
+use tidegate_rows::Layout;
+
+use crate::message::MessageBatch;
+use crate::outcome::Processed;
+
+/// Turns batches into outcomes. It never fails: a message that cannot be processed is dead-lettered in the answer.
+/// Two processors exist: [`Pool`] and the one of the simulation.
+pub trait Process: Send + Sync + 'static {
+    /// Starts at once, before the future is first polled, so that calls made one after another run side by side.
+    fn process(&self, batch: MessageBatch) -> impl Future<Output = Processed> + Send + 'static;
+}
+
+/// What a module says of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    pub name: String,
+    pub version: String,
+    pub outputs: Vec<Output>,
+    pub wants: Wants,
+}
+
+/// A named stream of rows with its columns, in the order in which their values follow each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    pub name: String,
+    /// Name and ClickHouse type.
+    pub columns: Vec<(String, String)>,
+}
+
+/// Parts of a message that are only handed over when asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    pub keys: bool,
+    pub headers: bool,
+    pub offsets: bool,
+    pub timestamps: bool,
+}
+
+/// What one instance may use.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Linear memory, bytes.
+    pub memory_bytes_max: usize,
+    /// A call may take `base + messages × per_message`.
+    pub base: Duration,
+    pub per_message: Duration,
+}
+
+/// Whether a call can be cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Interruption {
+    /// At its deadline, by epoch checks in loops and functions (about a quarter more CPU in the processor).
+    Epoch,
+    /// Never: for trusted code only. An endless loop blocks its worker for good.
+    Off,
+}
+
+/// What an instance is made for.
+#[derive(Clone, Debug)]
+pub struct InstanceConfig {
+    /// The processor's own settings, JSON.
+    pub params: String,
+    /// `run.topic` is an index into it.
+    pub topics: Vec<String>,
+    pub limits: Limits,
+    /// Types of the columns of each output, as the tables have them; what comes back is walked by them.
+    pub layouts: Vec<Layout>,
+}
+
+impl Limits {
+    pub fn deadline(&self, messages: usize) -> Duration {
+        self.base + self.per_message * u32::try_from(messages).unwrap_or(u32::MAX)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory_bytes_max: 64 << 20, base: Duration::from_millis(100), per_message: Duration::from_millis(5) }
+    }
+}

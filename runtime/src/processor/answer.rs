@@ -1,0 +1,239 @@
+//! What came back from a guest, checked before use. Nothing a guest returns is trusted: not a length, not an index,
+//! not a row.
+
+use std::sync::Arc;
+
+use tidegate_rows::{Layout, validate};
+
+use super::contract::{self, tidegate::processor::types as told};
+use crate::message::MessageBatch;
+use crate::offset::{Counts, Progress};
+use crate::outcome::{DeadLetter, ModuleName, OutputRows, Processed, Reason, Rejection, Replacement};
+
+/// The answer to one call, message by message.
+struct Answer<'a> {
+    batch: &'a MessageBatch,
+    outcomes: Vec<u8>,
+    rejected: Vec<Option<Rejection>>,
+    rows_of: Vec<u32>,
+}
+
+const ROWS: u8 = 0;
+const SKIPPED: u8 = 1;
+const REPLACEMENT: u8 = 2;
+const REWRITE: u8 = 3;
+const REJECTED: u8 = 4;
+
+/// Turns an answer into outcomes. A row that is not a row of its table costs its message, which is dead-lettered.
+///
+/// # Errors
+/// The answer makes no sense as a whole; the text says where. Which message is to blame is not known then.
+pub(super) fn check(
+    told: contract::Processed,
+    batch: &MessageBatch,
+    layouts: &[Layout],
+    module: &Arc<ModuleName>,
+) -> Result<Processed, String> {
+    let mut answer = Answer::new(batch, told.outcomes)?;
+    answer.take_rejections(told.rejections)?;
+    answer.refuse_rewrites();
+    let replacements = answer.take_replacements(told.replacements)?;
+    let mut rows = Vec::new();
+    for output in told.rows {
+        let index = output.output as usize;
+        let layout = layouts.get(index).ok_or_else(|| format!("there is no output {index}"))?;
+        if rows.iter().any(|(have, _): &(usize, told::Rows)| *have == index) {
+            return Err(format!("output {index} comes twice"));
+        }
+        answer.walk(&output, layout)?;
+        rows.push((index, output));
+    }
+    let received = answer.received(told.received)?;
+    let rows = rows.into_iter().map(|(index, output)| answer.keep(index, output)).collect();
+    Ok(Processed {
+        rows,
+        replacements,
+        dead_letters: answer.dead_letters(module),
+        progress: answer.progress(&received),
+    })
+}
+
+/// A batch of one message that could not be processed at all.
+pub(super) fn rejected(batch: &MessageBatch, rejection: Rejection, module: &Arc<ModuleName>) -> Processed {
+    let answer = Answer {
+        batch,
+        outcomes: vec![REJECTED; batch.len()],
+        rejected: vec![Some(rejection); batch.len()],
+        rows_of: vec![0; batch.len()],
+    };
+    Processed { dead_letters: answer.dead_letters(module), progress: answer.progress(&[]), ..Processed::default() }
+}
+
+impl<'a> Answer<'a> {
+    fn new(batch: &'a MessageBatch, outcomes: Vec<u8>) -> Result<Self, String> {
+        let n = batch.len();
+        if outcomes.len() != n {
+            return Err(format!("{} outcomes for {n} messages", outcomes.len()));
+        }
+        if let Some(unknown) = outcomes.iter().find(|outcome| **outcome > REJECTED) {
+            return Err(format!("there is no outcome {unknown}"));
+        }
+        let rejected = outcomes
+            .iter()
+            .map(|outcome| (*outcome == REJECTED).then(|| Rejection::new(Reason::Invalid, "no reason given")))
+            .collect();
+        Ok(Self { batch, outcomes, rejected, rows_of: vec![0; n] })
+    }
+
+    fn take_rejections(&mut self, rejections: Vec<told::Rejection>) -> Result<(), String> {
+        for rejection in rejections {
+            let message = rejection.message as usize;
+            match self.rejected.get_mut(message) {
+                Some(Some(reason)) => reason.detail = cut(rejection.reason),
+                _ => return Err(format!("a rejection of message {message}, whose outcome is another")),
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_rewrites(&mut self) {
+        for (outcome, rejected) in self.outcomes.iter().zip(&mut self.rejected) {
+            if *outcome == REWRITE {
+                *rejected = Some(Rejection::new(Reason::InvalidAnswer, "rewrites are not carried out by this version"));
+            }
+        }
+    }
+
+    fn take_replacements(&self, told: Option<told::Replacements>) -> Result<Vec<Replacement>, String> {
+        let expected = self.outcomes.iter().enumerate().filter(|(_, outcome)| **outcome == REPLACEMENT);
+        let expected = expected.map(|(message, _)| message as u32);
+        let Some(told) = told else {
+            return match expected.count() {
+                0 => Ok(Vec::new()),
+                n => Err(format!("{n} replacements promised, none given")),
+            };
+        };
+        if !told.sources.iter().copied().eq(expected) {
+            return Err("the replacements are not those of the outcomes, in their order".into());
+        }
+        if told.key_ends.len() != told.sources.len() || told.value_ends.len() != told.sources.len() {
+            return Err("replacements with another number of keys or values".into());
+        }
+        rising(&told.key_ends, told.keys.len(), "replacement keys")?;
+        rising(&told.value_ends, told.values.len(), "replacement values")?;
+        let keys = pieces(&told.keys, &told.key_ends);
+        let values = pieces(&told.values, &told.value_ends);
+        Ok(keys.zip(values).map(|(key, value)| Replacement { key: key.to_vec(), value: value.to_vec() }).collect())
+    }
+
+    /// Walks every row by the types of its table.
+    fn walk(&mut self, rows: &told::Rows, layout: &Layout) -> Result<(), String> {
+        let output = rows.output;
+        if rows.row_ends.len() != rows.sources.len() {
+            return Err(format!("output {output}: {} rows from {} sources", rows.row_ends.len(), rows.sources.len()));
+        }
+        rising(&rows.row_ends, rows.data.len(), "rows")?;
+        let mut last = 0;
+        for (row, source) in pieces(&rows.data, &rows.row_ends).zip(&rows.sources) {
+            if *source < last {
+                return Err(format!("output {output}: a row of message {source} follows one of message {last}"));
+            }
+            last = *source;
+            let message = *source as usize;
+            if self.outcomes.get(message) != Some(&ROWS) {
+                return Err(format!("output {output}: a row of message {message}, whose outcome is another"));
+            }
+            self.rows_of[message] += 1;
+            if let Err(error) = validate(layout, row) {
+                self.rejected[message].get_or_insert_with(|| Rejection::new(Reason::InvalidRow, error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn received(&self, told: Vec<i64>) -> Result<Vec<i64>, String> {
+        if told.is_empty() || told.len() == self.batch.len() {
+            Ok(told)
+        } else {
+            Err(format!("{} times of reception for {} messages", told.len(), self.batch.len()))
+        }
+    }
+
+    /// The rows without those of rejected messages. The usual case moves the bytes as they are.
+    fn keep(&self, output: usize, rows: told::Rows) -> OutputRows {
+        if rows.sources.iter().all(|source| self.rejected[*source as usize].is_none()) {
+            return OutputRows { output, data: rows.data, ends: rows.row_ends };
+        }
+        let mut kept = OutputRows { output, ..OutputRows::default() };
+        for (row, source) in pieces(&rows.data, &rows.row_ends).zip(&rows.sources) {
+            if self.rejected[*source as usize].is_none() {
+                kept.data.extend_from_slice(row);
+                kept.ends.push(kept.data.len() as u32);
+            }
+        }
+        kept
+    }
+
+    fn dead_letters(&self, module: &Arc<ModuleName>) -> Vec<DeadLetter> {
+        if self.rejected.iter().all(Option::is_none) {
+            return Vec::new();
+        }
+        let guilty = self.batch.iter().zip(&self.rejected);
+        guilty.filter_map(|(m, r)| r.clone().map(|r| DeadLetter::of(&m, r, module.clone()))).collect()
+    }
+
+    fn progress(&self, received: &[i64]) -> Progress {
+        let mut progress = self.batch.progress();
+        let mut first = 0;
+        for run in &self.batch.runs {
+            let messages = first..first + run.count as usize;
+            first = messages.end;
+            let Some(covered) = progress.get_mut(&run.partition) else { continue };
+            for message in messages {
+                self.count(message, &mut covered.counts);
+                if let Some(at) = received.get(message).filter(|at| **at > 0 && self.rejected[message].is_none()) {
+                    covered.received_ms.push(*at);
+                }
+            }
+        }
+        progress
+    }
+
+    fn count(&self, message: usize, counts: &mut Counts) {
+        if self.rejected[message].is_some() {
+            counts.dead_letters += 1;
+            return;
+        }
+        match self.outcomes[message] {
+            SKIPPED => counts.skipped += 1,
+            REPLACEMENT => counts.replacements += 1,
+            _ => {
+                counts.inserted += 1;
+                counts.rows += u64::from(self.rows_of[message]);
+            }
+        }
+    }
+}
+
+fn rising(ends: &[u32], len: usize, what: &str) -> Result<(), String> {
+    if !ends.is_sorted() {
+        return Err(format!("the ends of the {what} do not rise"));
+    }
+    match ends.last().map_or(0, |end| *end as usize) {
+        end if end == len => Ok(()),
+        end => Err(format!("the {what} end at {end} and have {len} bytes")),
+    }
+}
+
+/// `ends` must be rising and within `data`.
+fn pieces<'a>(data: &'a [u8], ends: &'a [u32]) -> impl Iterator<Item = &'a [u8]> {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    starts.zip(ends).map(|(start, end)| &data[start as usize..*end as usize])
+}
+
+/// A reason is for people and travels in a header.
+fn cut(mut reason: String) -> String {
+    const REASON_BYTES_MAX: usize = 1024;
+    reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+    reason
+}

@@ -1,0 +1,159 @@
+//! A module: a component file, compiled once and kept on disk, and what it says of itself.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tidegate_rows::Layout;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use super::contract::{self, MessageProcessorPre, RowFormat};
+use super::engine::Engine;
+use super::instance::{self, State};
+use super::{Limits, Manifest, Output, Wants};
+use crate::outcome::ModuleName;
+
+/// A compiled processor, ready to be instantiated any number of times.
+#[derive(Clone)]
+pub struct Module {
+    pub(super) engine: Engine,
+    pub(super) pre: MessageProcessorPre<State>,
+    manifest: Arc<Manifest>,
+    layouts: Arc<[Layout]>,
+    name: Arc<ModuleName>,
+}
+
+/// Why a module cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("failed to read module {}: {error}", path.display())]
+    Read { path: PathBuf, error: std::io::Error },
+    #[error("failed to compile module {}: {error}", path.display())]
+    Compile { path: PathBuf, error: String },
+    #[error("module {} does not speak the contract tidegate:processor@0.1: {error}", path.display())]
+    Contract { path: PathBuf, error: String },
+    #[error("module {} failed to describe itself: {error}", path.display())]
+    Describe { path: PathBuf, error: String },
+    #[error("the manifest of module {} is not usable: {error}", path.display())]
+    Manifest { path: PathBuf, error: String },
+    #[error("processor {name:?} refused its configuration: {error}")]
+    Init { name: String, error: String },
+}
+
+impl Module {
+    /// Compiles the component at `path`, or takes the compiled code from `cache`, and asks it what it is.
+    ///
+    /// The cache may be shared by processes; it must be writable by nobody else, because code found there is run.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; each names the file.
+    pub fn load(engine: &Engine, path: &Path, cache: &Path) -> Result<Self, LoadError> {
+        let wasm = fs::read(path).map_err(|error| LoadError::Read { path: path.into(), error })?;
+        let digest = hex(&Sha256::digest(&wasm));
+        let component = compiled(engine, &wasm, &digest, cache)
+            .map_err(|error| LoadError::Compile { path: path.into(), error: format!("{error:#}") })?;
+        let pre = link(engine, &component)
+            .map_err(|error| LoadError::Contract { path: path.into(), error: format!("{error:#}") })?;
+        let manifest = instance::describe(engine, &pre, Limits::default())
+            .map_err(|error| LoadError::Describe { path: path.into(), error: error.to_string() })?;
+        let (manifest, layouts) =
+            understand(manifest).map_err(|error| LoadError::Manifest { path: path.into(), error })?;
+        let name = ModuleName { name: manifest.name.clone(), version: manifest.version.clone(), digest };
+        Ok(Self {
+            engine: engine.clone(),
+            pre,
+            manifest: Arc::new(manifest),
+            layouts: layouts.into(),
+            name: Arc::new(name),
+        })
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub fn name(&self) -> &Arc<ModuleName> {
+        &self.name
+    }
+
+    /// The types of its columns as the module declares them, an entry per output.
+    pub fn layouts(&self) -> &[Layout] {
+        &self.layouts
+    }
+}
+
+fn compiled(engine: &Engine, wasm: &[u8], digest: &str, cache: &Path) -> wasmtime::Result<Component> {
+    let file = cache.join(format!("{digest}-{}.cwasm", compatibility(engine)));
+    // SAFETY: the file is one this function wrote; a file of another version or another engine is refused.
+    if file.exists()
+        && let Ok(component) = unsafe { Component::deserialize_file(engine.wasmtime(), &file) }
+    {
+        return Ok(component);
+    }
+    let code = engine.wasmtime().precompile_component(wasm)?;
+    if let Err(error) = keep(&file, &code) {
+        tracing::warn!(file = %file.display(), %error, "compiled module not cached, the next start compiles again");
+    }
+    // SAFETY: the bytes come from the compiler of this very engine.
+    unsafe { Component::deserialize(engine.wasmtime(), &code) }
+}
+
+/// Written beside and renamed, so that nobody reads half a file.
+fn keep(file: &Path, code: &[u8]) -> std::io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let partial = folder.join(format!(".{}.{:?}", std::process::id(), std::thread::current().id()));
+    fs::File::create(&partial)?.write_all(code)?;
+    fs::rename(partial, file)
+}
+
+/// Names the compiler's version, its settings and the CPU: code of another one is another file.
+fn compatibility(engine: &Engine) -> String {
+    use std::hash::{Hash, Hasher};
+    let mut hasher = std::hash::DefaultHasher::new();
+    engine.wasmtime().precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// Imports of WASI, and of anything else that the host does not have, become traps: a guest may carry them unused.
+fn link(engine: &Engine, component: &Component) -> wasmtime::Result<MessageProcessorPre<State>> {
+    let mut linker = Linker::new(engine.wasmtime());
+    contract::MessageProcessor::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)?;
+    linker.define_unknown_imports_as_traps(component)?;
+    MessageProcessorPre::new(linker.instantiate_pre(component)?)
+}
+
+fn understand(told: contract::Manifest) -> Result<(Manifest, Vec<Layout>), String> {
+    if told.name.is_empty() || told.name.len() > 100 {
+        return Err("its name must have 1 to 100 bytes".into());
+    }
+    let mut layouts = Vec::new();
+    let mut outputs: Vec<Output> = Vec::new();
+    for output in told.outputs {
+        let name = output.name;
+        if !matches!(output.format, RowFormat::RowBinary) {
+            return Err(format!("output {name:?} has format json-each-row, which this version does not read"));
+        }
+        if outputs.iter().any(|other| other.name == name) {
+            return Err(format!("output {name:?} is declared twice"));
+        }
+        let columns: Vec<_> = output.columns.into_iter().map(|c| (c.name, c.clickhouse_type)).collect();
+        let layout = Layout::parse(columns.iter().map(|(name, kind)| (name.clone(), kind)))
+            .map_err(|error| format!("output {name:?}: {error}"))?;
+        layouts.push(layout);
+        outputs.push(Output { name, columns });
+    }
+    let wants = Wants {
+        keys: told.wants.contains(contract::Wants::KEYS),
+        headers: told.wants.contains(contract::Wants::HEADERS),
+        offsets: told.wants.contains(contract::Wants::OFFSETS),
+        timestamps: told.wants.contains(contract::Wants::TIMESTAMPS),
+    };
+    Ok((Manifest { name: told.name, version: told.version, outputs, wants }, layouts))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

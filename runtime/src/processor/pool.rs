@@ -1,0 +1,105 @@
+//! N threads, each with an instance of its own; whoever asks gets a future.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use tokio::sync::oneshot;
+
+use super::isolate::Isolation;
+use super::module::{LoadError, Module};
+use super::{InstanceConfig, Process};
+use crate::error::Backoff;
+use crate::message::MessageBatch;
+use crate::outcome::Processed;
+
+/// Runs one module on threads of its own. Dropped, it lets the threads finish what they were given and end.
+pub struct Pool {
+    jobs: Sender<Job>,
+    module: Module,
+}
+
+struct Job {
+    batch: MessageBatch,
+    answer: oneshot::Sender<Processed>,
+}
+
+/// What happened in a call, for metrics.
+#[derive(Debug)]
+pub struct CallReport<'a> {
+    pub module: &'a Module,
+    pub seconds: f64,
+    pub messages: usize,
+    /// Reasons of calls that failed on the way, before bisecting found the guilty messages.
+    pub failures: Vec<crate::outcome::Reason>,
+    pub counted: Vec<(String, u64)>,
+}
+
+impl Pool {
+    /// # Errors
+    /// If the module cannot be instantiated and configured; nothing runs then.
+    pub fn start(
+        module: Module,
+        config: InstanceConfig,
+        threads: usize,
+        observe: impl Fn(CallReport<'_>) + Send + Sync + 'static,
+    ) -> Result<Self, LoadError> {
+        let (jobs, queue) = unbounded();
+        let observe: Arc<dyn Fn(CallReport<'_>) + Send + Sync> = Arc::new(observe);
+        for number in 0..threads {
+            let isolation = Isolation::new(module.clone(), config.clone())?;
+            let (queue, observe) = (queue.clone(), observe.clone());
+            let name = format!("processor-{number}");
+            thread::Builder::new()
+                .name(name)
+                .spawn(move || work(isolation, &queue, &*observe))
+                .map_err(|error| LoadError::Init { name: module.name().name.clone(), error: error.to_string() })?;
+        }
+        Ok(Self { jobs, module })
+    }
+
+    pub fn module(&self) -> &Module {
+        &self.module
+    }
+}
+
+impl Process for Pool {
+    fn process(&self, batch: MessageBatch) -> impl Future<Output = Processed> + Send + 'static {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.jobs.send(Job { batch, answer });
+        async move {
+            sent.expect("the threads live as long as the pool");
+            answered.await.expect("a thread answers every job")
+        }
+    }
+}
+
+fn work(mut isolation: Isolation, queue: &Receiver<Job>, observe: &dyn Fn(CallReport<'_>)) {
+    for job in queue {
+        let started = std::time::Instant::now();
+        let processed = insist(&mut isolation, &job.batch);
+        observe(CallReport {
+            seconds: started.elapsed().as_secs_f64(),
+            messages: job.batch.len(),
+            failures: isolation.take_failures(),
+            counted: isolation.take_counted(),
+            module: isolation.module(),
+        });
+        drop(job.batch);
+        // Nobody waits any more when the pipeline was given up; the batch is not acknowledged then.
+        let _ = job.answer.send(processed);
+    }
+}
+
+/// A new instance may fail to come for want of memory on the machine; that is no message's fault.
+fn insist(isolation: &mut Isolation, batch: &MessageBatch) -> Processed {
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+    loop {
+        match isolation.process(batch) {
+            Ok(processed) => return processed,
+            Err(error) => tracing::error!(%error, "no instance to be had, trying again"),
+        }
+        thread::sleep(backoff.pause());
+    }
+}

@@ -1,0 +1,47 @@
+//! How often the world misbehaves.
+
+/// Chances of each fault, 0 to 1, and sizes of the run.
+#[derive(Clone, Copy, Debug)]
+pub struct Faults {
+    pub partitions: i32,
+    pub messages_per_partition: i64,
+    /// An insert fails and nothing is written.
+    pub insert_fails: f64,
+    /// An insert is written and answers with an error.
+    pub insert_lies: f64,
+    /// An insert takes a minute.
+    pub insert_stalls: f64,
+    /// A commit is refused, or taken and answered with an error.
+    pub commit_fails: f64,
+    /// A record is not acknowledged, or published and not acknowledged.
+    pub publish_fails: f64,
+    /// Between two reads: partitions are taken away and given back.
+    pub revoke: f64,
+    /// Between two reads: the process dies and starts again.
+    pub crash: f64,
+}
+
+impl Faults {
+    pub const NONE: Faults = Faults {
+        partitions: 3,
+        messages_per_partition: 120,
+        insert_fails: 0.0,
+        insert_lies: 0.0,
+        insert_stalls: 0.0,
+        commit_fails: 0.0,
+        publish_fails: 0.0,
+        revoke: 0.0,
+        crash: 0.0,
+    };
+
+    pub const ALL: Faults = Faults {
+        insert_fails: 0.2,
+        insert_lies: 0.1,
+        insert_stalls: 0.05,
+        commit_fails: 0.15,
+        publish_fails: 0.1,
+        revoke: 0.08,
+        crash: 0.02,
+        ..Faults::NONE
+    };
+}

@@ -1,0 +1,207 @@
+//! The simulated processor, ClickHouse and brokers.
+
+use std::time::Duration;
+
+use tidegate::message::MessageBatch;
+use tidegate::offset::{Partition, Progress};
+use tidegate::outcome::{DeadLetter, ModuleName, OutputRows, Processed, Reason, Rejection, Replacement};
+use tidegate::processor::Process;
+use tidegate::publish::{Publish, PublishError, Record};
+use tidegate::error::Remedy;
+use tidegate::sink::{Block, Insert, InsertError};
+use tidegate::source::{Acknowledged, Commit, CommitError, CommitNote};
+use tokio::time::sleep;
+
+use super::world::{Kind, World, kind};
+
+/// Rows are 12 bytes: partition and offset, little-endian.
+pub struct Processor(pub World);
+
+/// One table.
+pub struct Table(pub World);
+
+/// The group coordinator.
+pub struct Coordinator(pub World);
+
+/// The brokers of all topics written to.
+pub struct Brokers(pub World);
+
+impl Process for Processor {
+    fn process(&self, batch: MessageBatch) -> impl Future<Output = Processed> + Send + 'static {
+        let pause = Duration::from_millis(self.0.pick(0..20));
+        async move {
+            sleep(pause).await;
+            outcomes(&batch)
+        }
+    }
+}
+
+fn outcomes(batch: &MessageBatch) -> Processed {
+    let mut rows = OutputRows::default();
+    let mut processed = Processed { progress: batch.progress(), ..Processed::default() };
+    for message in batch.iter() {
+        let counts = &mut processed.progress.get_mut(message.partition).expect("it is in the batch").counts;
+        let (number, offset) = (message.partition.number, message.offset);
+        match kind(offset) {
+            Kind::Row => {
+                counts.inserted += 1;
+                counts.rows += 1;
+                rows.data.extend(number.to_le_bytes());
+                rows.data.extend(offset.to_le_bytes());
+                rows.ends.push(rows.data.len() as u32);
+            }
+            Kind::Skip => counts.skipped += 1,
+            Kind::Replacement => {
+                counts.replacements += 1;
+                let key = format!("{number}:{offset}").into_bytes();
+                processed.replacements.push(Replacement { key, value: Vec::new() });
+            }
+            Kind::Reject => {
+                counts.dead_letters += 1;
+                let rejection = Rejection::new(Reason::Invalid, "of this kind");
+                let module = ModuleName { name: "simulated".into(), version: "1".into(), digest: "0".into() };
+                processed.dead_letters.push(DeadLetter::of(&message, rejection, module.into()));
+            }
+        }
+    }
+    processed.rows = vec![rows];
+    processed
+}
+
+impl Insert for Table {
+    fn storage(&self) -> &str {
+        "table"
+    }
+
+    async fn insert(&self, block: &Block, attempt: u32) -> Result<(), InsertError> {
+        let world = &self.0;
+        sleep(Duration::from_millis(world.pick(1..50))).await;
+        if world.chance(|faults| faults.insert_stalls) {
+            world.log(format!("insert of {} rows stalls", block.rows));
+            sleep(Duration::from_secs(60)).await;
+        }
+        let failure = |message: &str| InsertError { message: message.into(), remedy: Remedy::Retry, code: None };
+        if world.chance(|faults| faults.insert_fails) {
+            world.log(format!("insert of {} rows fails, attempt {attempt}", block.rows));
+            return Err(failure("refused"));
+        }
+        self.take(block);
+        if world.chance(|faults| faults.insert_lies) {
+            world.log(format!("insert of {} rows is written and answers with an error", block.rows));
+            return Err(failure("connection reset"));
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    fn take(&self, block: &Block) {
+        let rows = uncompressed(&block.body);
+        assert_eq!(rows.len() as u64, block.raw_bytes, "a block says how long it is");
+        assert_eq!(rows.len() as u64, block.rows * 12, "a block says how many rows it has");
+        let mut state = self.0.lock();
+        state.note(format!("insert of {} rows", block.rows));
+        if !state.tokens.insert(block.token.clone()) {
+            state.note("its token is known, dropped".into());
+            return;
+        }
+        for row in rows.chunks_exact(12) {
+            let partition = i32::from_le_bytes(row[..4].try_into().expect("4 bytes"));
+            let offset = i64::from_le_bytes(row[4..].try_into().expect("8 bytes"));
+            *state.rows.entry((partition, offset)).or_default() += 1;
+        }
+    }
+}
+
+/// Undoes ClickHouse's compressed blocks: 16 bytes of checksum, method, two sizes, LZ4.
+fn uncompressed(mut body: &[u8]) -> Vec<u8> {
+    let mut raw = Vec::new();
+    while !body.is_empty() {
+        let size = |at: usize| u32::from_le_bytes(body[at..at + 4].try_into().expect("4 bytes")) as usize;
+        let (compressed, plain) = (size(17), size(21));
+        raw.extend(lz4_flex::block::decompress(&body[25..16 + compressed], plain).expect("an LZ4 block"));
+        body = &body[16 + compressed..];
+    }
+    raw
+}
+
+impl Commit for Coordinator {
+    async fn commit(
+        &self,
+        written: &Progress,
+        notes: &[(Partition, CommitNote)],
+    ) -> Result<Acknowledged, CommitError> {
+        let world = &self.0;
+        sleep(Duration::from_millis(world.pick(1..10))).await;
+        let error = || CommitError { positions: "simulated".into(), cause: "coordinator loading".into() };
+        if world.chance(|faults| faults.commit_fails / 2.0) {
+            world.log("commit refused".into());
+            return Err(error());
+        }
+        let mut acknowledged = Acknowledged::default();
+        {
+            let mut state = world.lock();
+            for (partition, covered) in written.iter() {
+                if state.assignments.get(&partition.number) != Some(&covered.assignment) {
+                    acknowledged.abandoned.push(partition.clone());
+                    continue;
+                }
+                let note = notes.iter().find(|(of, _)| of == partition).expect("a note for each partition").1;
+                state.commit(partition, covered.range.end, covered.assignment, note);
+                acknowledged.taken.push(partition.clone());
+            }
+        }
+        if world.chance(|faults| faults.commit_fails / 2.0) {
+            world.log("commit taken and answered with an error".into());
+            return Err(error());
+        }
+        Ok(acknowledged)
+    }
+}
+
+impl Publish for Brokers {
+    async fn publish(&self, record: Record) -> Result<(), PublishError> {
+        let world = &self.0;
+        sleep(Duration::from_millis(world.pick(1..5))).await;
+        let error = || PublishError { topic: record.topic.clone(), cause: "timed out".into(), hold: false };
+        if world.chance(|faults| faults.publish_fails / 2.0) {
+            world.log(format!("record for {} lost", record.topic));
+            return Err(error());
+        }
+        self.take(&record);
+        if world.chance(|faults| faults.publish_fails / 2.0) {
+            world.log(format!("record for {} published and not acknowledged", record.topic));
+            return Err(error());
+        }
+        Ok(())
+    }
+}
+
+impl Brokers {
+    fn take(&self, record: &Record) {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+        let mut state = self.0.lock();
+        match &*record.topic {
+            "commit-log" => {
+                let value = record.value.as_deref().expect("a value");
+                let key = record.key.as_deref().expect("a key");
+                let record = tidegate::commit_log::Record::decode(key, value, None).expect("our own record");
+                state.say(&Partition::new(record.topic.as_str(), record.partition), record.offset);
+            }
+            "replacements" => {
+                let key = text(record.key.as_deref().expect("a key"));
+                let (partition, offset) = key.split_once(':').expect("two numbers");
+                state.replace(partition.parse().expect("a number"), offset.parse().expect("a number"));
+            }
+            _ => {
+                let header = |name: &str| {
+                    let found = record.headers.iter().find(|(have, _)| have == name);
+                    text(&found.expect("a dead letter says where it is from").1).parse::<i64>().expect("a number")
+                };
+                let at = (header("tidegate-partition") as i32, header("tidegate-offset"));
+                state.note(format!("dead letter {}@{}", at.0, at.1));
+                *state.dead_letters.entry(at).or_default() += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What lies outside the process: the topic's messages, the table, the brokers. It survives crashes and checks, at
+//! every commit and every record, that what is claimed is true.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tidegate::offset::{Assignment, Partition};
+use tidegate::source::CommitNote;
+use tokio::time::Instant;
+
+use super::Faults;
+
+/// Shared by the simulated source, sink, committer and publisher.
+#[derive(Clone)]
+pub struct World(Arc<Mutex<State>>);
+
+/// The state of everything outside, and the log of what happened to it.
+pub struct State {
+    pub random: StdRng,
+    pub faults: Faults,
+    pub started: Instant,
+    pub log: Vec<String>,
+    /// Rows in the table: how often each message was written.
+    pub rows: BTreeMap<(i32, i64), u32>,
+    /// Tokens that the table has seen: the same one again is dropped, as in a table that deduplicates.
+    pub tokens: BTreeSet<String>,
+    pub dead_letters: BTreeMap<(i32, i64), u32>,
+    pub replacements: BTreeMap<(i32, i64), u32>,
+    pub committed: BTreeMap<i32, (i64, Option<CommitNote>)>,
+    /// Highest offset that the commit log named, by partition.
+    pub commit_log: BTreeMap<i32, i64>,
+    /// The stay that each partition is in; none while it is with nobody.
+    pub assignments: BTreeMap<i32, Assignment>,
+    pub assignment_last: u64,
+    /// Crashes and revocations whose drain did not end in time: after these, rows may be there twice.
+    pub abandoned: u32,
+    pub violations: Vec<String>,
+}
+
+/// What a simulated message asks for; a function of its offset, so that both sides know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Row,
+    Skip,
+    Replacement,
+    Reject,
+}
+
+impl World {
+    pub fn new(seed: u64, faults: Faults) -> Self {
+        let state = State {
+            random: StdRng::seed_from_u64(seed),
+            faults,
+            started: Instant::now(),
+            log: Vec::new(),
+            rows: BTreeMap::new(),
+            tokens: BTreeSet::new(),
+            dead_letters: BTreeMap::new(),
+            replacements: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            commit_log: BTreeMap::new(),
+            assignments: BTreeMap::new(),
+            assignment_last: 0,
+            abandoned: 0,
+            violations: Vec::new(),
+        };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no thread of a simulation panics while it holds the world")
+    }
+
+    pub fn chance(&self, of: impl Fn(&Faults) -> f64) -> bool {
+        let mut state = self.lock();
+        let chance = of(&state.faults);
+        chance > 0.0 && state.random.random_bool(chance)
+    }
+
+    pub fn pick(&self, from: std::ops::Range<u64>) -> u64 {
+        self.lock().random.random_range(from)
+    }
+
+    pub fn log(&self, text: String) {
+        self.lock().note(text);
+    }
+}
+
+impl State {
+    pub fn note(&mut self, text: String) {
+        let at = self.started.elapsed().as_millis();
+        self.log.push(format!("{at:>8} ms  {text}"));
+    }
+
+    fn violate(&mut self, text: String) {
+        self.note(format!("VIOLATION {text}"));
+        self.violations.push(text);
+    }
+
+    /// A commit of a position. Everything before it must have its end, and its stay must be the present one.
+    pub fn commit(&mut self, partition: &Partition, position: i64, assignment: Assignment, note: CommitNote) {
+        let number = partition.number;
+        self.note(format!("commit {partition}@{position}"));
+        if self.assignments.get(&number) != Some(&assignment) {
+            self.violate(format!("{partition}@{position} committed for a stay that is over"));
+        }
+        let before = self.committed.get(&number).map_or(0, |(position, _)| *position);
+        if position < before {
+            self.violate(format!("{partition} committed back from {before} to {position}"));
+        }
+        self.check_settled(partition, position, "committed");
+        self.committed.insert(number, (position, Some(note)));
+    }
+
+    /// A commit-log record. It must not run ahead of the commit.
+    pub fn say(&mut self, partition: &Partition, offset: i64) {
+        self.note(format!("commit log {partition}@{offset}"));
+        let committed = self.committed.get(&partition.number).map_or(0, |(position, _)| *position);
+        if offset > committed {
+            self.violate(format!("the commit log says {partition}@{offset}, committed is {committed}"));
+        }
+        self.check_settled(partition, offset, "in the commit log");
+        let said = self.commit_log.entry(partition.number).or_default();
+        *said = offset.max(*said);
+    }
+
+    /// A replacement may not overtake the rows before it.
+    pub fn replace(&mut self, partition: i32, offset: i64) {
+        self.note(format!("replacement of {partition}@{offset}"));
+        for before in 0..offset {
+            if kind(before) == Kind::Row && exists(before) && !self.rows.contains_key(&(partition, before)) {
+                self.violate(format!("replacement {partition}@{offset} before the row of {before}"));
+                break;
+            }
+        }
+        *self.replacements.entry((partition, offset)).or_default() += 1;
+    }
+
+    fn check_settled(&mut self, partition: &Partition, position: i64, what: &str) {
+        let open = (0..position).find(|offset| !self.is_settled(partition.number, *offset));
+        if let Some(offset) = open {
+            self.violate(format!("{partition}@{position} {what}, and message {offset} has no end"));
+        }
+    }
+
+    pub fn is_settled(&self, partition: i32, offset: i64) -> bool {
+        let at = (partition, offset);
+        !exists(offset)
+            || match kind(offset) {
+                Kind::Row => self.rows.contains_key(&at),
+                Kind::Skip => true,
+                Kind::Replacement => self.replacements.contains_key(&at),
+                Kind::Reject => self.dead_letters.contains_key(&at),
+            }
+    }
+}
+
+/// A few offsets are missing, as after compaction.
+pub fn exists(offset: i64) -> bool {
+    offset % 37 != 11
+}
+
+pub fn kind(offset: i64) -> Kind {
+    match offset % 10 {
+        3 => Kind::Skip,
+        6 if offset % 20 == 6 => Kind::Replacement,
+        8 if offset % 30 == 8 => Kind::Reject,
+        _ => Kind::Row,
+    }
+}
