@@ -1,10 +1,19 @@
 //! tidegate: Kafka through WebAssembly processors into ClickHouse. ARCHITECTURE.md shows the way of a message.
 
+pub mod accumulate;
+pub mod block;
+pub mod commit_log;
+pub mod dead_letter;
 pub mod error;
+pub mod flow;
 pub mod message;
+pub mod metrics;
 pub mod offset;
 pub mod outcome;
+pub mod pipeline;
 pub mod processor;
 pub mod publish;
+pub mod settle;
 pub mod sink;
 pub mod source;
+pub mod status;

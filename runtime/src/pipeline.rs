@@ -12,12 +12,10 @@
 //!
 //! Calls and inserts overlap, what comes after them is in order; a batch carries its progress from end to end.
 
-use std::sync::Arc;
-
 use futures::future::BoxFuture;
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver};
 
-use crate::accumulate::{self, RowBatch, Routes, accumulate};
+use crate::accumulate::{self, Routes, RowBatch, accumulate};
 use crate::flow::{Flow, Sign};
 use crate::metrics::PipelineMetrics;
 use crate::outcome::Processed;
@@ -47,7 +45,7 @@ impl<P: Process, I: Insert, C: Commit, B: Publish> Pipeline<P, I, C, B> {
         let (closed, batches) = mpsc::channel(1);
         let (started, writings) = mpsc::channel(self.sinks.in_flight_max());
         tokio::join!(
-            call(&self.processor, events, called),
+            call(&self.processor, &self.metrics, events, called),
             answer(calls, answered),
             accumulate(&self.routes, self.limits, answers, closed),
             write(&self.sinks, batches, started),
@@ -59,11 +57,19 @@ impl<P: Process, I: Insert, C: Commit, B: Publish> Pipeline<P, I, C, B> {
 type Call = BoxFuture<'static, Processed>;
 
 /// Calls start in the order of the events and run side by side.
-async fn call(processor: &impl Process, mut events: UnboundedReceiver<Event>, calls: Sender<Flow<Call>>) {
+async fn call(
+    processor: &impl Process,
+    metrics: &PipelineMetrics,
+    mut events: UnboundedReceiver<Event>,
+    calls: Sender<Flow<Call>>,
+) {
     while let Some(event) = events.recv().await {
         let Ok(place) = calls.reserve().await else { return };
         place.send(match event {
-            Event::Messages(batch) => Flow::Data(Box::pin(processor.process(batch))),
+            Event::Messages(batch) => {
+                metrics.read(&batch.progress());
+                Flow::Data(Box::pin(processor.process(batch)))
+            }
             Event::Assigned(assigned) => Flow::Sign(Sign::Assigned(assigned)),
             Event::Flush(flush) => Flow::Sign(Sign::Flush(flush)),
             Event::Revoked(revoked) => Flow::Sign(Sign::Revoked(revoked)),

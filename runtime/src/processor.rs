@@ -22,7 +22,7 @@ pub use engine::Engine;
 pub use instance::{Failure, Instance};
 pub use isolate::Isolation;
 pub use module::{LoadError, Module};
-pub use pool::Pool;
+pub use pool::{CallReport, Pool};
 use tidegate_rows::Layout;
 
 use crate::message::MessageBatch;

@@ -68,10 +68,13 @@ impl<C: Commit, B: Publish> Settler<C, B> {
         let written = writing.written().await;
         self.dead_letters(&mut writing, written.progress().counts().messages).await;
         self.replacements(std::mem::take(&mut writing.replacements)).await;
-        let notes = written.progress().iter().map(|(partition, covered)| (partition.clone(), commit_log::note(covered)));
+        self.metrics.settled(written.progress());
+        let notes =
+            written.progress().iter().map(|(partition, covered)| (partition.clone(), commit_log::note(covered)));
         let notes = notes.collect();
+        let started = Instant::now();
         let committed = self.commit(written, notes).await;
-        self.metrics.settled(committed.progress(), writing.opened.elapsed());
+        self.metrics.committed(committed.progress(), started.elapsed(), writing.opened.elapsed());
         for (partition, covered) in committed.progress().iter() {
             self.status.committed(partition, covered.range.end);
         }
@@ -112,7 +115,8 @@ impl<C: Commit, B: Publish> Settler<C, B> {
     async fn append(&self, committed: &Committed, said: &mut Said) {
         let Some(log) = &self.commit_log else { return };
         let records = commit_log::records(committed, &self.group);
-        self.publish_all(records.iter().map(|(_, _, record)| record.to_publish(&log.topic)).collect(), "commit log").await;
+        self.publish_all(records.iter().map(|(_, _, record)| record.to_publish(&log.topic)).collect(), "commit log")
+            .await;
         for (partition, assignment, record) in records {
             said.remember(partition, assignment, record);
         }
@@ -182,13 +186,9 @@ impl<C: Commit, B: Publish> Settler<C, B> {
     async fn commit(&self, written: crate::sink::Written, notes: Vec<(Partition, CommitNote)>) -> Committed {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let (mut written, mut notes) = (written, notes);
-        let started = Instant::now();
         loop {
             match source::commit(&*self.committer, written, notes).await {
-                Ok(committed) => {
-                    self.metrics.committed(started.elapsed());
-                    return committed;
-                }
+                Ok(committed) => return committed,
                 Err((still_written, same_notes, error)) => {
                     tracing::warn!(%error, "commit failed, trying again");
                     self.metrics.commit_failed();

@@ -1,1 +1,3 @@
-//! To come.
+//! What the tests of the whole share: the simulated world.
+
+pub mod simulation;

@@ -25,6 +25,12 @@ pub struct Module {
     name: Arc<ModuleName>,
 }
 
+impl std::fmt::Debug for Module {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Module").field(&self.name).finish()
+    }
+}
+
 /// Why a module cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {

@@ -132,9 +132,9 @@ macro_rules! export {
                 fn process(batch: Batch) -> Processed {
                     RUNNER.with_borrow_mut(|slot| slot.as_mut().expect("init comes first").process(&batch))
                 }
-    }
+            }
 
-            $crate::contract::export!(Component with_types_in $crate::contract);
+    $crate::contract::export!(Component with_types_in $crate::contract);
         };
     };
 }

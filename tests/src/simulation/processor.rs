@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use tidegate::error::Remedy;
 use tidegate::message::MessageBatch;
 use tidegate::offset::{Partition, Progress};
 use tidegate::outcome::{DeadLetter, ModuleName, OutputRows, Processed, Reason, Rejection, Replacement};
 use tidegate::processor::Process;
 use tidegate::publish::{Publish, PublishError, Record};
-use tidegate::error::Remedy;
 use tidegate::sink::{Block, Insert, InsertError};
 use tidegate::source::{Acknowledged, Commit, CommitError, CommitNote};
 use tokio::time::sleep;
@@ -126,11 +126,7 @@ fn uncompressed(mut body: &[u8]) -> Vec<u8> {
 }
 
 impl Commit for Coordinator {
-    async fn commit(
-        &self,
-        written: &Progress,
-        notes: &[(Partition, CommitNote)],
-    ) -> Result<Acknowledged, CommitError> {
+    async fn commit(&self, written: &Progress, notes: &[(Partition, CommitNote)]) -> Result<Acknowledged, CommitError> {
         let world = &self.0;
         sleep(Duration::from_millis(world.pick(1..10))).await;
         let error = || CommitError { positions: "simulated".into(), cause: "coordinator loading".into() };

@@ -1,0 +1,152 @@
+//! The event as it comes: what is required is strict, what is optional is lenient.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
+
+use crate::contexts::{Contexts, Entries};
+use crate::exception::{Exception, Thread};
+use crate::lenient::{Flag, Float, List, Object, Scalar, Str, Text};
+use crate::tags::Tags;
+
+#[derive(Deserialize)]
+pub struct Event<'a> {
+    pub project_id: u64,
+    pub group_id: u64,
+    #[serde(borrow)]
+    pub event_id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub primary_hash: Cow<'a, str>,
+    #[serde(borrow)]
+    pub message: Cow<'a, str>,
+    /// Must be text where it is there.
+    #[serde(borrow, default)]
+    pub datetime: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub group_first_seen: Str<'a>,
+    #[serde(borrow, default)]
+    pub platform: Text<'a>,
+    #[serde(default)]
+    pub retention_days: Option<u32>,
+    #[serde(borrow)]
+    pub data: Data<'a>,
+}
+
+#[derive(Deserialize)]
+pub struct Data<'a> {
+    #[serde(borrow, default, rename = "type")]
+    pub kind: Text<'a>,
+    #[serde(default, deserialize_with = "float")]
+    pub received: f64,
+    #[serde(borrow, default)]
+    pub title: Text<'a>,
+    #[serde(borrow, default)]
+    pub culprit: Text<'a>,
+    #[serde(borrow, default)]
+    pub location: Str<'a>,
+    #[serde(borrow, default)]
+    pub version: Str<'a>,
+    #[serde(borrow, default)]
+    pub tags: Tags<'a>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    pub contexts: Contexts<'a>,
+    #[serde(borrow, default, deserialize_with = "object", alias = "sentry.interfaces.User")]
+    pub user: User<'a>,
+    #[serde(borrow, default, deserialize_with = "object", alias = "sentry.interfaces.Http")]
+    pub request: Request<'a>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    pub sdk: Sdk<'a>,
+    #[serde(borrow, default, deserialize_with = "object", alias = "sentry.interfaces.Exception")]
+    pub exception: Values<Exception<'a>>,
+    #[serde(borrow, default, deserialize_with = "object", alias = "sentry.interfaces.Threads")]
+    pub threads: Values<Thread<'a>>,
+    #[serde(borrow, default, deserialize_with = "object")]
+    pub modules: Modules<'a>,
+    #[serde(default)]
+    pub errors: List<serde::de::IgnoredAny>,
+    #[serde(default)]
+    pub symbolicated_in_app: Flag,
+    #[serde(default, deserialize_with = "float")]
+    pub sample_rate: f64,
+}
+
+/// `{"values": [...]}`; nulls in it are dropped.
+pub struct Values<T> {
+    pub values: Vec<T>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct User<'a> {
+    #[serde(borrow)]
+    pub id: Text<'a>,
+    #[serde(borrow)]
+    pub username: Text<'a>,
+    #[serde(borrow)]
+    pub email: Text<'a>,
+    #[serde(borrow)]
+    pub ip_address: Str<'a>,
+    #[serde(borrow, deserialize_with = "object")]
+    pub geo: Entries<'a, Scalar<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Request<'a> {
+    #[serde(borrow)]
+    pub method: Text<'a>,
+    #[serde(borrow)]
+    headers: List<List<Text<'a>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Sdk<'a> {
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    #[serde(borrow)]
+    pub version: Text<'a>,
+    #[serde(borrow)]
+    pub integrations: List<Text<'a>>,
+}
+
+/// Name and version, sorted by name.
+pub type Modules<'a> = Entries<'a, Text<'a>>;
+
+impl<'a> Request<'a> {
+    /// The first header that is exactly `Referer` or `Referrer`.
+    pub fn referer(&self) -> Option<&str> {
+        self.headers.0.iter().find_map(|List(pair)| match pair.as_slice() {
+            [name, value] if name.is("Referer") || name.is("Referrer") => value.get(),
+            _ => None,
+        })
+    }
+}
+
+impl<T> Default for Values<T> {
+    fn default() -> Self {
+        Self { values: Vec::new() }
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Values<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(bound = "T: Deserialize<'de> + Default")]
+        struct Holder<T> {
+            #[serde(default)]
+            values: List<Option<Object<T>>>,
+        }
+        let Holder { values: List(values) } = Holder::<T>::deserialize(deserializer)?;
+        Ok(Self { values: values.into_iter().flatten().map(|Object(value)| value).collect() })
+    }
+}
+
+/// An object of `T`, or its default for anything else.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Object::deserialize(deserializer).map(|Object(value)| value)
+}
+
+fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Float::deserialize(deserializer).map(|Float(value)| value)
+}

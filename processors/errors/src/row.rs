@@ -1,0 +1,179 @@
+//! The row: its columns, and what goes into each, in the same order.
+
+use std::net::IpAddr;
+
+use md5::{Digest, Md5};
+use tidegate_processor::{DateTime, DateTime64, Message, Rejection, Row, Rows, Uuid};
+
+use crate::contexts::Pairs;
+use crate::event::{Data, Event};
+use crate::exception::{Exception, Frame, on_main_thread};
+use crate::{datetime, retention};
+
+/// Every column that is written; MATERIALIZED ones are the table's own.
+pub const COLUMNS: &[(&str, &str)] = &[
+    ("project_id", "UInt64"),
+    ("timestamp", "DateTime"),
+    ("event_id", "UUID"),
+    ("platform", "LowCardinality(String)"),
+    ("environment", "LowCardinality(Nullable(String))"),
+    ("release", "LowCardinality(Nullable(String))"),
+    ("dist", "LowCardinality(Nullable(String))"),
+    ("ip_address_v4", "Nullable(IPv4)"),
+    ("ip_address_v6", "Nullable(IPv6)"),
+    ("user", "String"),
+    ("user_id", "Nullable(String)"),
+    ("user_name", "Nullable(String)"),
+    ("user_email", "Nullable(String)"),
+    ("sdk_name", "LowCardinality(Nullable(String))"),
+    ("sdk_version", "LowCardinality(Nullable(String))"),
+    ("http_method", "LowCardinality(Nullable(String))"),
+    ("http_referer", "Nullable(String)"),
+    ("tags.key", "Array(String)"),
+    ("tags.value", "Array(String)"),
+    ("flags.key", "Array(String)"),
+    ("flags.value", "Array(String)"),
+    ("contexts.key", "Array(String)"),
+    ("contexts.value", "Array(String)"),
+    ("transaction_name", "LowCardinality(String)"),
+    ("span_id", "Nullable(UInt64)"),
+    ("trace_id", "Nullable(UUID)"),
+    ("partition", "UInt16"),
+    ("offset", "UInt64"),
+    ("message_timestamp", "DateTime"),
+    ("retention_days", "UInt16"),
+    ("deleted", "UInt8"),
+    ("group_id", "UInt64"),
+    ("primary_hash", "UUID"),
+    ("received", "DateTime"),
+    ("message", "String"),
+    ("title", "String"),
+    ("culprit", "String"),
+    ("level", "LowCardinality(Nullable(String))"),
+    ("location", "Nullable(String)"),
+    ("version", "LowCardinality(Nullable(String))"),
+    ("type", "LowCardinality(String)"),
+    ("exception_stacks.type", "Array(Nullable(String))"),
+    ("exception_stacks.value", "Array(Nullable(String))"),
+    ("exception_stacks.mechanism_type", "Array(Nullable(String))"),
+    ("exception_stacks.mechanism_handled", "Array(Nullable(UInt8))"),
+    ("exception_frames.abs_path", "Array(Nullable(String))"),
+    ("exception_frames.colno", "Array(Nullable(UInt32))"),
+    ("exception_frames.filename", "Array(Nullable(String))"),
+    ("exception_frames.function", "Array(Nullable(String))"),
+    ("exception_frames.lineno", "Array(Nullable(UInt32))"),
+    ("exception_frames.in_app", "Array(Nullable(UInt8))"),
+    ("exception_frames.package", "Array(Nullable(String))"),
+    ("exception_frames.module", "Array(Nullable(String))"),
+    ("exception_frames.stack_level", "Array(Nullable(UInt16))"),
+    ("exception_main_thread", "Nullable(UInt8)"),
+    ("sdk_integrations", "Array(String)"),
+    ("modules.name", "Array(String)"),
+    ("modules.version", "Array(String)"),
+    ("trace_sampled", "Nullable(UInt8)"),
+    ("num_processing_errors", "Nullable(UInt64)"),
+    ("replay_id", "Nullable(UUID)"),
+    ("symbolicated_in_app", "Nullable(UInt8)"),
+    ("timestamp_ms", "Nullable(DateTime64(3))"),
+    ("sample_weight", "Nullable(Float64)"),
+    ("group_first_seen", "Nullable(DateTime)"),
+];
+
+/// Writes the event as one row.
+///
+/// # Errors
+/// If its id is not a UUID.
+pub fn write(event: &mut Event<'_>, message: &Message<'_>, rows: &mut Rows) -> Result<(), Rejection> {
+    let event_id = Uuid::parse(&event.event_id).ok_or("event_id is not a UUID")?;
+    let at_ms = datetime::milliseconds(event.datetime.as_deref(), message.now_ms());
+    let flags = event.data.contexts.flags.pairs();
+    let geo = std::mem::take(&mut event.data.user.geo);
+    let contexts = event.data.contexts.pairs(geo);
+    let event = &*event;
+    let data = &event.data;
+
+    let mut row = rows.begin(0);
+    row.u64(event.project_id).date_time(seconds(at_ms)).uuid(event_id).string(event.platform.or_empty());
+    row.nullable(data.tags.get("environment"));
+    row.nullable(data.tags.get("sentry:release"));
+    row.nullable(data.tags.get("sentry:dist"));
+    who(&mut row, data);
+    what_with(&mut row, data);
+    row.array(data.tags.keys()).array(data.tags.values());
+    pairs(&mut row, &flags);
+    pairs(&mut row, &contexts);
+    row.string(data.tags.get("transaction").unwrap_or_default());
+    row.nullable(data.contexts.trace.span()).nullable(data.contexts.trace.uuid());
+    row.u16(message.partition() as u16).u64(message.offset() as u64).date_time(seconds(message.timestamp_ms()));
+    row.u16(retention::days(event.retention_days)).u8(0);
+    row.u64(event.group_id).uuid(primary_hash(&event.primary_hash)).date_time(DateTime(data.received as u32));
+    row.string(&event.message).string(data.title.or_empty()).string(data.culprit.or_empty());
+    row.nullable(data.tags.get("level"));
+    row.nullable(data.location.0.as_deref()).nullable(data.version.0.as_deref()).string(data.kind.or_empty());
+    stacks(&mut row, &data.exception.values);
+    frames(&mut row, &data.exception.values);
+    row.nullable(on_main_thread(&data.exception.values, &data.threads.values));
+    row.array(data.sdk.integrations.0.iter().filter_map(|name| name.get()));
+    row.array(data.modules.0.iter().map(|(name, _)| &**name));
+    row.array(data.modules.0.iter().map(|(_, version)| version.or_empty()));
+    row.nullable(data.contexts.trace.sampled.0.map(u8::from));
+    row.nullable(Some(data.errors.0.len() as u64));
+    row.nullable(data.contexts.replay.uuid().or_else(|| data.tags.get("replayId").and_then(Uuid::parse)));
+    row.nullable(data.symbolicated_in_app.0.map(u8::from));
+    row.nullable(Some(DateTime64(at_ms)));
+    row.nullable((data.sample_rate != 0.0).then(|| 1.0 / data.sample_rate));
+    let first_seen_ms = datetime::milliseconds(event.group_first_seen.0.as_deref(), message.now_ms());
+    row.nullable(Some(seconds(first_seen_ms)));
+    row.end()
+}
+
+fn who(row: &mut Row<'_>, data: &Data<'_>) {
+    let ip = data.user.ip_address.0.as_deref().and_then(|text| text.parse::<IpAddr>().ok());
+    let (v4, v6) = match ip {
+        Some(IpAddr::V4(v4)) => (Some(v4), None),
+        Some(IpAddr::V6(v6)) => (None, Some(v6)),
+        None => (None, None),
+    };
+    row.nullable(v4).nullable(v6).string(data.tags.get("sentry:user").unwrap_or_default());
+    row.nullable(data.user.id.get()).nullable(data.user.username.get()).nullable(data.user.email.get());
+}
+
+fn what_with(row: &mut Row<'_>, data: &Data<'_>) {
+    row.nullable(Some(data.sdk.name.or_empty())).nullable(Some(data.sdk.version.or_empty()));
+    row.nullable(data.request.method.get()).nullable(data.request.referer());
+}
+
+fn pairs(row: &mut Row<'_>, pairs: &Pairs<'_>) {
+    row.array(pairs.iter().map(|(key, _)| &**key)).array(pairs.iter().map(|(_, value)| &**value));
+}
+
+fn stacks(row: &mut Row<'_>, exceptions: &[Exception<'_>]) {
+    row.array(exceptions.iter().map(|exception| exception.kind.get()));
+    row.array(exceptions.iter().map(|exception| exception.value.get()));
+    row.array(exceptions.iter().map(|exception| exception.mechanism.kind.get()));
+    row.array(exceptions.iter().map(|exception| exception.mechanism.handled()));
+}
+
+fn frames(row: &mut Row<'_>, exceptions: &[Exception<'_>]) {
+    let levels = exceptions.iter().enumerate();
+    let of_all = levels.flat_map(|(level, exception)| exception.frames().map(move |frame| (level as u16, frame)));
+    let frames: Vec<(u16, &Frame<'_>)> = of_all.collect();
+    row.array(frames.iter().map(|(_, frame)| frame.abs_path.get()));
+    row.array(frames.iter().map(|(_, frame)| frame.colno.0));
+    row.array(frames.iter().map(|(_, frame)| frame.filename.get()));
+    row.array(frames.iter().map(|(_, frame)| frame.function.get()));
+    row.array(frames.iter().map(|(_, frame)| frame.lineno.0));
+    row.array(frames.iter().map(|(_, frame)| frame.in_app.0.map(u8::from)));
+    row.array(frames.iter().map(|(_, frame)| frame.package.get()));
+    row.array(frames.iter().map(|(_, frame)| frame.module.get()));
+    row.array(frames.iter().map(|(level, _)| Some(*level)));
+}
+
+/// A hash that is no UUID becomes one: its MD5.
+fn primary_hash(text: &str) -> Uuid {
+    Uuid::parse(text).unwrap_or_else(|| Uuid(Md5::digest(text.as_bytes()).into()))
+}
+
+fn seconds(milliseconds: i64) -> DateTime {
+    DateTime(u32::try_from(milliseconds.div_euclid(1000).max(0)).unwrap_or(u32::MAX))
+}

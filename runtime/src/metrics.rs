@@ -1,0 +1,348 @@
+//! Numbers for Prometheus. The only home of `prometheus_client`; stages call methods named after what happened.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::offset::{Partition, Progress};
+use crate::outcome::{ModuleName, Reason};
+
+/// All metrics of the process. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Mutex<Registry>>,
+    families: Arc<Families>,
+}
+
+/// The metrics of one pipeline. Cheap to clone.
+#[derive(Clone)]
+pub struct PipelineMetrics {
+    families: Arc<Families>,
+    pipeline: String,
+}
+
+/// One label beside the pipeline; which one, the metric's help says.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Labels {
+    pipeline: String,
+    of: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ModuleLabels {
+    pipeline: String,
+    reason: String,
+    digest: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PartitionLabels {
+    pipeline: String,
+    topic: String,
+    partition: i32,
+}
+
+type Counters = Family<Labels, Counter>;
+type Histograms = Family<Labels, Histogram>;
+type Seconds = Gauge<f64, AtomicU64>;
+
+struct Families {
+    messages: Counters,
+    outcomes: Counters,
+    dead_letters: Counters,
+    rows: Counters,
+    row_bytes: Counters,
+    batches: Counters,
+    errors: Counters,
+    insert_errors: Counters,
+    rebalances: Counters,
+    processor_failures: Family<ModuleLabels, Counter>,
+    processor_counters: Counters,
+    processor_counter_names: Mutex<BTreeSet<String>>,
+    call_seconds: Histograms,
+    batch_rows: Histograms,
+    batch_age_seconds: Histograms,
+    insert_seconds: Histograms,
+    commit_seconds: Histograms,
+    latency_seconds: Histograms,
+    in_flight_bytes: Family<Labels, Gauge>,
+    lag: Family<PartitionLabels, Gauge>,
+    lag_seconds: Family<PartitionLabels, Seconds>,
+    position: Family<PartitionLabels, Gauge>,
+}
+
+/// Names that a processor may count under; more are counted as `other`.
+const PROCESSOR_COUNTERS_MAX: usize = 100;
+
+impl Metrics {
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("tidegate");
+        let families = Families::register(&mut registry);
+        Self { registry: Arc::new(Mutex::new(registry)), families: Arc::new(families) }
+    }
+
+    pub fn pipeline(&self, name: &str) -> PipelineMetrics {
+        PipelineMetrics { families: self.families.clone(), pipeline: name.to_owned() }
+    }
+
+    /// The exposition text.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        encode(&mut text, &registry).expect("writing into a String does not fail");
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Families {
+    fn may_count(&self, name: &str) -> bool {
+        let mut names = self.processor_counter_names.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        names.contains(name) || (names.len() < PROCESSOR_COUNTERS_MAX && names.insert(name.to_owned()))
+    }
+
+    fn register(registry: &mut Registry) -> Self {
+        fn seconds() -> Histogram {
+            Histogram::new(exponential_buckets(0.0005, 2.0, 18))
+        }
+        fn rows() -> Histogram {
+            Histogram::new(exponential_buckets(1.0, 4.0, 12))
+        }
+        let families = Self {
+            messages: Family::default(),
+            outcomes: Family::default(),
+            dead_letters: Family::default(),
+            rows: Family::default(),
+            row_bytes: Family::default(),
+            batches: Family::default(),
+            errors: Family::default(),
+            insert_errors: Family::default(),
+            rebalances: Family::default(),
+            processor_failures: Family::default(),
+            processor_counters: Family::default(),
+            processor_counter_names: Mutex::default(),
+            call_seconds: Family::new_with_constructor(seconds),
+            batch_rows: Family::new_with_constructor(rows),
+            batch_age_seconds: Family::new_with_constructor(seconds),
+            insert_seconds: Family::new_with_constructor(seconds),
+            commit_seconds: Family::new_with_constructor(seconds),
+            latency_seconds: Family::new_with_constructor(seconds),
+            in_flight_bytes: Family::default(),
+            lag: Family::default(),
+            lag_seconds: Family::default(),
+            position: Family::default(),
+        };
+        let f = &families;
+        registry.register("messages", "Messages read, of=topic", f.messages.clone());
+        registry.register(
+            "outcomes",
+            "Messages settled, of=outcome; their sum reaches messages read",
+            f.outcomes.clone(),
+        );
+        registry.register("dead_letters", "Messages rejected, of=reason", f.dead_letters.clone());
+        registry.register("rows", "Rows written, of=storage", f.rows.clone());
+        registry.register("row_bytes", "RowBinary bytes written before compression, of=storage", f.row_bytes.clone());
+        registry.register("batches", "Batches settled, of=all", f.batches.clone());
+        registry.register("errors", "Failures that were retried, of=commit or publish:topic", f.errors.clone());
+        registry.register("insert_errors", "Failed inserts, of=storage:code", f.insert_errors.clone());
+        registry.register(
+            "rebalances",
+            "Changes of the assignment, of=assigned, revoked or lost",
+            f.rebalances.clone(),
+        );
+        registry.register("processor_failures", "Calls that gave no answer", f.processor_failures.clone());
+        registry.register(
+            "processor_counters",
+            "Counters of the processor's own, of=name",
+            f.processor_counters.clone(),
+        );
+        registry.register("call_seconds", "Time of a call of the processor, of=module", f.call_seconds.clone());
+        registry.register("batch_rows", "Rows of an insert, of=storage", f.batch_rows.clone());
+        registry.register(
+            "batch_age_seconds",
+            "From a batch's first message to its commit, of=all",
+            f.batch_age_seconds.clone(),
+        );
+        registry.register("insert_seconds", "Time of a successful insert, of=storage", f.insert_seconds.clone());
+        registry.register(
+            "commit_seconds",
+            "Time of an offset commit with its retries, of=all",
+            f.commit_seconds.clone(),
+        );
+        registry.register(
+            "latency_seconds",
+            "From a batch's last message's broker timestamp to its commit, of=topic",
+            f.latency_seconds.clone(),
+        );
+        registry.register(
+            "in_flight_bytes",
+            "Message bytes read and not processed yet, of=all",
+            f.in_flight_bytes.clone(),
+        );
+        registry.register("lag", "Messages between what is committed and the end of the partition", f.lag.clone());
+        registry.register(
+            "lag_seconds",
+            "Age of the last committed message while there is a lag",
+            f.lag_seconds.clone(),
+        );
+        registry.register("position", "Next offset after what is written and committed", f.position.clone());
+        families
+    }
+}
+
+impl PipelineMetrics {
+    pub fn read(&self, progress: &Progress) {
+        for (partition, covered) in progress.iter() {
+            self.families.messages.get_or_create(&self.of(&partition.topic)).inc_by(covered.counts.messages);
+        }
+    }
+
+    pub fn called(&self, module: &ModuleName, seconds: f64, failures: &[Reason], counted: &[(String, u64)]) {
+        self.families.call_seconds.get_or_create(&self.of(&module.name)).observe(seconds);
+        for reason in failures {
+            let reason = reason.as_str().to_owned();
+            let labels = ModuleLabels { pipeline: self.pipeline.clone(), reason, digest: module.digest.clone() };
+            self.families.processor_failures.get_or_create(&labels).inc();
+        }
+        for (name, delta) in counted {
+            let labels = self.of(if self.families.may_count(name) { name } else { "other" });
+            self.families.processor_counters.get_or_create(&labels).inc_by(*delta);
+        }
+    }
+
+    pub fn inserted(&self, storage: &str, rows: u64, raw_bytes: u64, took: Duration) {
+        let labels = self.of(storage);
+        self.families.rows.get_or_create(&labels).inc_by(rows);
+        self.families.row_bytes.get_or_create(&labels).inc_by(raw_bytes);
+        self.families.batch_rows.get_or_create(&labels).observe(rows as f64);
+        self.families.insert_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    pub fn insert_failed(&self, storage: &str, code: Option<u32>) {
+        let code = code.map_or("none".to_owned(), |code| code.to_string());
+        self.families.insert_errors.get_or_create(&self.of(&format!("{storage}:{code}"))).inc();
+    }
+
+    pub fn dead_lettered(&self, reason: Reason) {
+        self.families.dead_letters.get_or_create(&self.of(reason.as_str())).inc();
+        self.families.outcomes.get_or_create(&self.of("dead_letter")).inc();
+    }
+
+    pub fn discarded(&self, reason: Reason) {
+        self.families.dead_letters.get_or_create(&self.of(reason.as_str())).inc();
+        self.families.outcomes.get_or_create(&self.of("discarded")).inc();
+    }
+
+    /// Rows durable, dead letters and replacements acknowledged.
+    pub fn settled(&self, progress: &Progress) {
+        let counts = progress.counts();
+        let outcomes = &self.families.outcomes;
+        outcomes.get_or_create(&self.of("inserted")).inc_by(counts.inserted);
+        outcomes.get_or_create(&self.of("skipped")).inc_by(counts.skipped);
+        outcomes.get_or_create(&self.of("replacement")).inc_by(counts.replacements);
+        self.families.batches.get_or_create(&self.of("all")).inc();
+    }
+
+    pub fn committed(&self, progress: &Progress, took: Duration, age: Duration) {
+        self.families.commit_seconds.get_or_create(&self.of("all")).observe(took.as_secs_f64());
+        self.families.batch_age_seconds.get_or_create(&self.of("all")).observe(age.as_secs_f64());
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
+        for (partition, covered) in progress.iter() {
+            self.families.position.get_or_create(&self.partition(partition)).set(covered.range.end);
+            if let Some(at_ms) = covered.last_timestamp_ms.filter(|at_ms| *at_ms > 0) {
+                let latency = (now_ms - at_ms).max(0) as f64 / 1000.0;
+                self.families.latency_seconds.get_or_create(&self.of(&partition.topic)).observe(latency);
+                self.families.lag_seconds.get_or_create(&self.partition(partition)).set(latency);
+            }
+        }
+    }
+
+    pub fn commit_failed(&self) {
+        self.families.errors.get_or_create(&self.of("commit")).inc();
+    }
+
+    pub fn publish_failed(&self, topic: &str) {
+        self.families.errors.get_or_create(&self.of(&format!("publish:{topic}"))).inc();
+    }
+
+    /// `kind` is `assigned`, `revoked` or `lost`.
+    pub fn rebalanced(&self, kind: &str) {
+        self.families.rebalances.get_or_create(&self.of(kind)).inc();
+    }
+
+    pub fn in_flight(&self, bytes: usize) {
+        self.families.in_flight_bytes.get_or_create(&self.of("all")).set(bytes as i64);
+    }
+
+    pub fn lag(&self, partition: &Partition, messages: i64) {
+        self.families.lag.get_or_create(&self.partition(partition)).set(messages);
+        if messages == 0 {
+            self.families.lag_seconds.get_or_create(&self.partition(partition)).set(0.0);
+        }
+    }
+
+    /// A partition that is somebody else's is not reported any more.
+    pub fn forget(&self, partition: &Partition) {
+        let labels = self.partition(partition);
+        self.families.lag.remove(&labels);
+        self.families.lag_seconds.remove(&labels);
+        self.families.position.remove(&labels);
+    }
+
+    fn of(&self, of: &str) -> Labels {
+        Labels { pipeline: self.pipeline.clone(), of: of.to_owned() }
+    }
+
+    fn partition(&self, partition: &Partition) -> PartitionLabels {
+        PartitionLabels {
+            pipeline: self.pipeline.clone(),
+            topic: partition.topic.to_string(),
+            partition: partition.number,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offset::{Assignment, Counts, Covered, Range};
+
+    #[test]
+    fn outcomes_sum_to_messages_read() {
+        let metrics = Metrics::new();
+        let pipeline = metrics.pipeline("p");
+        let counts = Counts { messages: 10, inserted: 6, rows: 8, skipped: 1, replacements: 1, dead_letters: 2 };
+        assert!(counts.is_complete());
+        let range = Range::new(0, 10);
+        let covered =
+            Covered { assignment: Assignment(1), range, last_timestamp_ms: None, received_ms: vec![], counts };
+        let progress: Progress = [(Partition::new("events", 0), covered)].into_iter().collect();
+        pipeline.read(&progress);
+        pipeline.settled(&progress);
+        pipeline.dead_lettered(Reason::Trap);
+        pipeline.discarded(Reason::Invalid);
+        let text = metrics.encode();
+        let sum = |name: &str| -> u64 {
+            let lines = text.lines().filter(|line| line.starts_with(name));
+            lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+        };
+        assert_eq!(sum("tidegate_messages_total"), 10);
+        assert_eq!(sum("tidegate_outcomes_total"), 10);
+        assert!(text.contains("# HELP tidegate_outcomes Messages settled"), "{text}");
+        assert!(text.ends_with("# EOF\n"));
+    }
+}
