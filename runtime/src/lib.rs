@@ -1,11 +1,16 @@
 //! tidegate: Kafka through WebAssembly processors into ClickHouse. ARCHITECTURE.md shows the way of a message.
 
 pub mod accumulate;
+pub mod admin;
 pub mod block;
+pub mod cli;
+pub mod clickhouse;
 pub mod commit_log;
+pub mod config;
 pub mod dead_letter;
 pub mod error;
 pub mod flow;
+pub mod kafka;
 pub mod message;
 pub mod metrics;
 pub mod offset;
@@ -16,4 +21,5 @@ pub mod publish;
 pub mod settle;
 pub mod sink;
 pub mod source;
+pub mod start;
 pub mod status;

@@ -1,0 +1,165 @@
+//! The command line: arguments, and what each command prints. `docs/commands.md` explains every command.
+
+mod commit_log;
+mod completions;
+mod dev;
+mod dry_run;
+mod process;
+mod run;
+mod schema;
+mod validate;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::ConfigError;
+use crate::start::StartError;
+
+/// Kafka through WebAssembly processors into ClickHouse, with a commit log that is true.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 ok, 1 failed while running, 2 invalid configuration or usage, 3 environment \
+    unreachable, 4 a comparison failed, 130/143 interrupted.")]
+struct Cli {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+struct Output {
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log_format: LogFormat,
+    /// What is logged, e.g. `debug` or `tidegate::kafka=debug`
+    #[arg(long, global = true, env = "TIDEGATE_LOG", default_value = "info")]
+    log: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the pipelines of a configuration until SIGTERM or SIGINT
+    Run(ConfigArgs),
+    /// Check a configuration; nothing is contacted
+    Validate(ConfigArgs),
+    /// Connect, compare the module's columns with the tables, check the topics; nothing is written
+    DryRun(ConfigArgs),
+    /// Show what a module makes of messages in files; needs neither Kafka nor ClickHouse
+    Process(process::ProcessArgs),
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Look at a commit log
+    #[command(subcommand)]
+    CommitLog(commit_log::CommitLogCommand),
+    /// Run pipelines with an embedded broker and a real ClickHouse
+    Dev(dev::DevArgs),
+    /// Print completions for a shell
+    Completions(completions::CompletionsArgs),
+    /// ClickHouse in a process of its own, for `dev`
+    #[command(hide = true)]
+    EngineClickhouse(dev::EngineArgs),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration, YAML
+    config: PathBuf,
+}
+
+/// How a command failed; decides the exit code.
+#[derive(Debug)]
+enum Failure {
+    Running(String),
+    Usage(String),
+    Unreachable(String),
+    Differs(String),
+    /// By a signal, after an orderly end.
+    Interrupted(u8),
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(&cli.output);
+    match execute(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn execute(cli: &Cli) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Run(args) => run::run(&args.config),
+        Command::Validate(args) => validate::validate(&args.config, cli.output.json),
+        Command::DryRun(args) => dry_run::dry_run(&args.config, cli.output.json),
+        Command::Process(args) => process::process(args),
+        Command::Schema => schema::schema(),
+        Command::CommitLog(command) => commit_log::execute(command, cli.output.json),
+        Command::Dev(args) => dev::dev(args),
+        Command::Completions(args) => completions::completions::<Cli>(args),
+        Command::EngineClickhouse(args) => dev::engine(args),
+    }
+}
+
+fn start_log(output: &Output) {
+    let filter = tracing_subscriber::EnvFilter::builder().parse_lossy(&output.log);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match output.log_format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+}
+
+/// The runtime of a command that talks to the world.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(|error| Failure::Running(format!("failed to start the runtime: {error}")))
+}
+
+impl Failure {
+    fn report(self) -> ExitCode {
+        let (text, code) = match self {
+            Failure::Running(text) => (text, 1),
+            Failure::Usage(text) => (text, 2),
+            Failure::Unreachable(text) => (text, 3),
+            Failure::Differs(text) => (text, 4),
+            Failure::Interrupted(code) => return ExitCode::from(code),
+        };
+        eprintln!("error: {text}");
+        ExitCode::from(code)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Failure::Usage(error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let text = error.to_string();
+        match error {
+            StartError::Module { .. } => Failure::Usage(text),
+            StartError::Mismatch { .. } => {
+                let hint = "hint: change the table (ALTER TABLE … ADD COLUMN), or use a module that fits it";
+                Failure::Differs(format!("{text}\n\n{hint}"))
+            }
+            StartError::Table { .. } | StartError::Kafka { .. } => Failure::Unreachable(text),
+            StartError::Sandbox(_) => Failure::Running(text),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! `tidegate dry-run`: everything but reading and writing.
+
+use std::path::Path;
+
+use super::{Failure, runtime};
+use crate::config::Config;
+use crate::kafka::{TopicError, partitions};
+use crate::start::{StartError, Starter, written_topics};
+
+/// One thing that was looked at.
+struct Finding {
+    what: String,
+    problem: Option<Failure>,
+}
+
+pub fn dry_run(path: &Path, json: bool) -> Result<(), Failure> {
+    let config = Config::read(path)?;
+    let findings = runtime()?.block_on(look(&config));
+    for finding in &findings {
+        finding.print(json);
+    }
+    // The worst decides the exit code: what cannot be reached says nothing of what would differ.
+    let mut problems: Vec<Failure> = findings.into_iter().filter_map(|finding| finding.problem).collect();
+    problems.sort_by_key(|problem| matches!(problem, Failure::Differs(_)));
+    match problems.into_iter().next() {
+        None => Ok(()),
+        Some(Failure::Unreachable(_)) => Err(Failure::Unreachable("the environment cannot be reached".into())),
+        Some(Failure::Usage(_)) => Err(Failure::Usage("a module cannot be used".into())),
+        Some(_) => Err(Failure::Differs("the configuration does not fit what is there".into())),
+    }
+}
+
+async fn look(config: &Config) -> Vec<Finding> {
+    let mut starter = Starter::new(config);
+    let mut findings = Vec::new();
+    for name in config.pipelines.keys() {
+        let prepared = starter.prepare(name).await;
+        let what = match &prepared {
+            Ok(ready) => {
+                let columns: usize = ready.module.layouts().iter().map(|layout| layout.columns().len()).sum();
+                let module = ready.module.name();
+                let tables = ready.routes.storages.join(", ");
+                format!("pipeline {name}: {columns} columns of module {} {} fit {tables}", module.name, module.version)
+            }
+            Err(_) => format!("pipeline {name}: module and tables"),
+        };
+        findings.push(Finding { what, problem: prepared.err().map(|error: StartError| error.into()) });
+    }
+    let topics = topics(config);
+    let brokers = starter.brokers();
+    let asked = topics.clone();
+    let found = tokio::task::spawn_blocking(move || partitions(&brokers, &asked)).await.unwrap_or_default();
+    for (topic, found) in topics.iter().zip(found) {
+        findings.push(match found {
+            Ok(count) => Finding { what: format!("topic {topic}: {count} partition(s)"), problem: None },
+            Err(error) => {
+                let text = error.to_string();
+                let problem = match error {
+                    TopicError::Unreachable { .. } => Failure::Unreachable(text),
+                    TopicError::Unknown { .. } => Failure::Differs(format!("{text}; create it")),
+                };
+                Finding { what: format!("topic {topic}"), problem: Some(problem) }
+            }
+        });
+    }
+    findings
+}
+
+fn topics(config: &Config) -> Vec<String> {
+    let mut topics = Vec::new();
+    for pipeline in config.pipelines.values() {
+        topics.push(pipeline.topic.value.0.clone());
+        topics.extend(written_topics(pipeline));
+    }
+    topics.sort();
+    topics.dedup();
+    topics
+}
+
+impl Finding {
+    fn print(&self, json: bool) {
+        let text = self.problem.as_ref().map(Failure::text);
+        if json {
+            println!("{}", serde_json::json!({ "what": self.what, "ok": text.is_none(), "problem": text }));
+            return;
+        }
+        match text {
+            None => println!("ok      {}", self.what),
+            Some(text) => println!("failed  {}\n        {text}", self.what),
+        }
+    }
+}
+
+impl Failure {
+    fn text(&self) -> &str {
+        match self {
+            Failure::Running(text) | Failure::Usage(text) | Failure::Unreachable(text) | Failure::Differs(text) => text,
+            Failure::Interrupted(_) => "interrupted",
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `tidegate run`: pipelines until a signal.
+
+use std::path::Path;
+
+use futures::future::FutureExt;
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, runtime};
+use crate::admin::Admin;
+use crate::config::Config;
+use crate::kafka::Stopper;
+use crate::metrics::Metrics;
+use crate::start::{Running, Starter};
+use crate::status::Status;
+
+const EXIT_SIGINT: u8 = 130;
+const EXIT_SIGTERM: u8 = 143;
+
+pub fn run(path: &Path) -> Result<(), Failure> {
+    let config = Config::read(path)?;
+    runtime()?.block_on(pipelines(&config))
+}
+
+/// Starts every pipeline and waits for the end of all.
+pub(super) async fn pipelines(config: &Config) -> Result<(), Failure> {
+    let (metrics, status) = (Metrics::new(), Status::new());
+    let admin = Admin::listen(&config.admin.listen.value.0).await;
+    let admin = admin.map_err(|error| Failure::Unreachable(error.to_string()))?;
+    tracing::info!(url = format!("http://{}", admin.address), "admin port");
+    tokio::spawn(admin.serve(status.clone(), metrics.clone()));
+    let mut starter = Starter::new(config);
+    let mut prepared = Vec::new();
+    for name in config.pipelines.keys() {
+        prepared.push(starter.prepare(name).await?);
+    }
+    let mut running = Vec::new();
+    for pipeline in prepared {
+        let module = pipeline.module.name().clone();
+        running.push(starter.start(pipeline, &metrics, &status).await?);
+        let pipeline = &running.last().map(|running| running.name.clone()).unwrap_or_default();
+        tracing::info!(pipeline, module = module.name, version = module.version, digest = module.digest, "started");
+    }
+    until_the_end(running).await
+}
+
+/// The first signal stops in good order, the second at once. A pipeline that fails stops the others.
+async fn until_the_end(running: Vec<Running>) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::Running(format!("failed to listen to signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let stoppers: Vec<_> = running.iter().map(|pipeline| pipeline.stopper.clone()).collect();
+    let mut ends: FuturesUnordered<_> =
+        running.into_iter().map(|pipeline| pipeline.ended.map(move |end| (pipeline.name, end))).collect();
+    let (mut outcome, mut signalled) = (Ok(()), None);
+    while !ends.is_empty() {
+        tokio::select! {
+            Some((name, end)) = ends.next() => {
+                match end {
+                    Ok(()) => tracing::info!(pipeline = name, "stopped"),
+                    Err(error) => {
+                        tracing::error!(pipeline = name, %error, "ended");
+                        outcome = Err(Failure::Running(format!("pipeline {name:?}: {error}")));
+                    }
+                }
+                stoppers.iter().for_each(Stopper::stop);
+            }
+            _ = interrupt.recv() => signal_came(&mut signalled, EXIT_SIGINT, &stoppers),
+            _ = terminate.recv() => signal_came(&mut signalled, EXIT_SIGTERM, &stoppers),
+        }
+    }
+    match signalled {
+        Some(code) => Err(Failure::Interrupted(code)),
+        None => outcome,
+    }
+}
+
+fn signal_came(signalled: &mut Option<u8>, code: u8, stoppers: &[Stopper]) {
+    if signalled.is_some() {
+        tracing::warn!("second signal, ending at once; what is not settled is read again");
+        std::process::exit(i32::from(code));
+    }
+    tracing::info!("stopping: what was read is written and committed first; another signal ends at once");
+    *signalled = Some(code);
+    stoppers.iter().for_each(Stopper::stop);
+}

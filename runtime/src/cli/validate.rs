@@ -1,0 +1,18 @@
+//! `tidegate validate`: the configuration alone.
+
+use std::path::Path;
+
+use super::Failure;
+use crate::config::Config;
+
+pub fn validate(path: &Path, json: bool) -> Result<(), Failure> {
+    let config = Config::read(path)?;
+    if json {
+        let names: Vec<_> = config.pipelines.keys().collect();
+        println!("{}", serde_json::json!({ "valid": true, "pipelines": names }));
+    } else {
+        println!("{}: valid, {} pipeline(s)", path.display(), config.pipelines.len());
+        println!("hint: `tidegate dry-run` compares it with the tables and topics that are there");
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! One POST to one host: keep-alive, a body of known length, the exception's code out of the answer.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, StatusCode};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::{Error, Settings};
+
+/// Connections, reused while the server keeps them.
+pub(super) struct Client(hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+/// A success.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub text: String,
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Shorter than any server's (ClickHouse closes after 10 to 30 s, before 20.x after 3 s).
+const IDLE_TIMEOUT: Duration = Duration::from_millis(2500);
+/// Of an exception's text, which may quote the data.
+const TEXT_BYTES_MAX: usize = 500;
+
+impl Client {
+    pub(super) fn new() -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        let tls = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_webpki_roots()
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_timer(TokioTimer::new())
+            .build(tls);
+        Self(client)
+    }
+
+    pub(super) async fn post(
+        &self,
+        host: &str,
+        settings: &Settings,
+        parameters: &[(&str, String)],
+        body: Bytes,
+    ) -> Result<Answer, Error> {
+        let at = || host.to_owned();
+        let request = Request::post(uri(host, parameters))
+            .header("X-ClickHouse-User", &settings.user)
+            .header("X-ClickHouse-Key", &settings.password)
+            .header("X-ClickHouse-Database", &settings.database)
+            .body(Full::new(body))
+            .map_err(|error| Error::Connect { host: at(), cause: error.to_string() })?;
+        let exchange = async {
+            let response = self.0.request(request).await.map_err(|error| of_transport(host, &error))?;
+            let (head, body) = response.into_parts();
+            let body =
+                body.collect().await.map_err(|error| Error::Transport { host: at(), cause: error.to_string() })?;
+            Ok((head, body.to_bytes()))
+        };
+        let timed = tokio::time::timeout(settings.timeout, exchange).await;
+        let (head, body) = timed.unwrap_or_else(|_| {
+            let cause = format!("no answer within {:?}", settings.timeout);
+            Err(Error::Transport { host: at(), cause })
+        })?;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        let code = head.headers.get("X-ClickHouse-Exception-Code").and_then(|value| value.to_str().ok()?.parse().ok());
+        match code.or_else(|| code_in(&text)) {
+            Some(code) => Err(Error::Exception { host: at(), code, text: short(&text) }),
+            None if head.status == StatusCode::OK => Ok(Answer { text }),
+            None => Err(Error::Status { host: at(), status: head.status.as_u16(), text: short(&text) }),
+        }
+    }
+}
+
+fn of_transport(host: &str, error: &hyper_util::client::legacy::Error) -> Error {
+    let mut cause = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        cause = inner.to_string();
+        source = inner.source();
+    }
+    let host = host.to_owned();
+    if error.is_connect() { Error::Connect { host, cause } } else { Error::Transport { host, cause } }
+}
+
+/// Old servers tell the code in the text only: `Code: 60, e.displayText() = …`.
+fn code_in(text: &str) -> Option<u32> {
+    let rest = text.strip_prefix("Code: ")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit())?;
+    rest[..end].parse().ok()
+}
+
+fn short(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or_default();
+    line[..line.floor_char_boundary(TEXT_BYTES_MAX)].to_owned()
+}
+
+fn uri(host: &str, parameters: &[(&str, String)]) -> String {
+    let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value)));
+    format!("{}/?{}", host.trim_end_matches('/'), pairs.collect::<Vec<_>>().join("&"))
+}
+
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_code_of_old_servers() {
+        assert_eq!(code_in("Code: 60, e.displayText() = DB::Exception: Table"), Some(60));
+        assert_eq!(code_in("hello"), None);
+    }
+
+    #[test]
+    fn parameters_are_encoded() {
+        let uri = uri("http://h:1/", &[("query", "INSERT INTO `t` (a)".to_owned())]);
+        assert_eq!(uri, "http://h:1/?query=INSERT%20INTO%20%60t%60%20%28a%29");
+    }
+}

@@ -1,0 +1,185 @@
+//! What one key says of another: references, duplicates, limits.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+
+use serde_saphyr::Spanned;
+
+use super::error::{Problem, hint};
+use super::{Config, Pipeline, PolicyName, Text, reason};
+use crate::outcome::Reason;
+
+/// Every problem of a configuration that could be parsed.
+pub(super) fn problems(config: &Config) -> Vec<Problem> {
+    let mut found = Found(Vec::new());
+    if config.version.0 != 1 {
+        found.anywhere(format!("version {} is not known", config.version.0), "this program reads version 1");
+    }
+    found.kafka(config);
+    found.modules(config);
+    found.clusters(config);
+    found.admin(config);
+    if config.pipelines.is_empty() {
+        found.anywhere("there are no pipelines".into(), "add one under `pipelines:`");
+    }
+    for (name, pipeline) in &config.pipelines {
+        found.pipeline(config, name, pipeline);
+    }
+    found.twice(config);
+    found.0
+}
+
+/// Properties that decide correctness; changing them would lose or double rows.
+const OURS: &[&str] = &[
+    "group.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.partition.eof",
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "acks",
+    "request.required.acks",
+    "enable.idempotence",
+];
+
+/// More rows than this in one insert would be cut into several blocks by ClickHouse.
+const ROWS_MAX: u64 = 1_000_000;
+
+struct Found(Vec<Problem>);
+
+impl Found {
+    fn at<T>(&mut self, place: &Spanned<T>, text: String, hint: impl Into<String>) {
+        self.0.push(Problem::new(place.referenced, text, Some(hint.into())));
+    }
+
+    fn anywhere(&mut self, text: String, hint: &str) {
+        self.0.push(Problem::new(serde_saphyr::Location::UNKNOWN, text, Some(hint.into())));
+    }
+
+    fn kafka(&mut self, config: &Config) {
+        for (name, value) in &config.kafka.properties {
+            if OURS.contains(&name.as_str()) {
+                let text = format!("kafka property {name:?} is decided by tidegate");
+                self.at(value, text, "remove it; what it guards is nothing lost and nothing ahead of itself");
+            }
+        }
+    }
+
+    fn modules(&mut self, config: &Config) {
+        for (name, module) in &config.modules {
+            let source = &module.source.value.0;
+            if !source.starts_with("file:") {
+                let text = format!("module {name:?} has source {source:?}");
+                self.at(&module.source, text, "write file:PATH; other sources are not read by this version");
+            } else if !module.path().is_file() {
+                let text = format!("module {name:?} names {}, which is no file", module.path().display());
+                self.at(&module.source, text, "build it, or correct the path; it starts at the configuration file");
+            }
+        }
+    }
+
+    fn clusters(&mut self, config: &Config) {
+        for (name, cluster) in &config.clickhouse {
+            if cluster.hosts.value.is_empty() {
+                let text = format!("cluster {name:?} has no hosts");
+                self.at(&cluster.hosts, text, "write hosts: [\"http://host:8123\"]");
+            }
+            for host in &cluster.hosts.value {
+                if !host.0.starts_with("http://") && !host.0.starts_with("https://") {
+                    let text = format!("cluster {name:?} has host {:?}", host.0);
+                    self.at(&cluster.hosts, text, "a host is http://HOST:PORT or https://HOST:PORT");
+                }
+            }
+        }
+        for (name, storage) in &config.storages {
+            self.known(&storage.cluster, &config.clickhouse, &format!("storage {name:?}"), "cluster");
+        }
+    }
+
+    fn admin(&mut self, config: &Config) {
+        let listen = &config.admin.listen;
+        match listen.value.0.parse::<SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => {}
+            Ok(_) => {
+                let text = format!("admin listens on {}, which others can reach", listen.value.0);
+                self.at(listen, text, "use 127.0.0.1 and put a proxy with authentication in front");
+            }
+            Err(_) => {
+                let text = format!("admin listens on {:?}, which is no address", listen.value.0);
+                self.at(listen, text, "write 127.0.0.1:8650");
+            }
+        }
+    }
+
+    fn pipeline(&mut self, config: &Config, name: &str, pipeline: &Pipeline) {
+        let who = format!("pipeline {name:?}");
+        self.known(&pipeline.module, &config.modules, &who, "module");
+        for (output, storages) in &pipeline.outputs.value {
+            for storage in storages {
+                self.known(storage, &config.storages, &format!("{who}, output {output:?},"), "storage");
+            }
+            if storages.is_empty() {
+                let text = format!("{who} sends output {output:?} to no storage");
+                self.at(&pipeline.outputs, text, "name one storage at least");
+            }
+        }
+        if !(1..=ROWS_MAX).contains(&pipeline.batch.rows.0) {
+            let text = format!("{who} has batches of {} rows", pipeline.batch.rows.0);
+            self.at(&pipeline.topic, text, format!("1 to {ROWS_MAX} rows make one insert"));
+        }
+        if pipeline.batch.inserts_in_flight.0 == 0 || pipeline.workers.is_some_and(|workers| workers.0 == 0) {
+            let text = format!("{who} may do nothing at a time");
+            self.at(&pipeline.topic, text, "inserts_in_flight and workers are 1 at least");
+        }
+        self.dead_letters(&who, pipeline);
+    }
+
+    fn dead_letters(&mut self, who: &str, pipeline: &Pipeline) {
+        let letters = &pipeline.dead_letters;
+        let names: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        for (Text(given), policy) in &letters.value.on {
+            if reason(given).is_none() {
+                let text = format!("{who} says what to do on {given:?}, which is no reason");
+                self.at(policy, text, hint(given, &names, "reasons"));
+            }
+        }
+        let decided = |reason: &&str| {
+            let policy = letters.value.on.iter().find(|(given, _)| given.0 == **reason);
+            policy.is_some_and(|(_, policy)| policy.value != PolicyName::DeadLetter)
+        };
+        if letters.value.topic.is_none() && !names.iter().all(|reason| decided(&reason)) {
+            let text = format!("{who} has no topic for dead letters");
+            self.at(
+                letters,
+                text,
+                "name one under dead_letters.topic, or say skip or stop for every reason under `on`",
+            );
+        }
+        if letters.value.limits.ratio.is_some() != letters.value.limits.window.is_some() {
+            let text = format!("{who} limits dead letters by half a rule");
+            self.at(letters, text, "limits.ratio and limits.window belong together");
+        }
+    }
+
+    /// Two pipelines in one group on one topic, or with one key of the commit log, would speak for each other.
+    fn twice(&mut self, config: &Config) {
+        let mut seen: HashMap<(&str, &str), &str> = HashMap::new();
+        for (name, pipeline) in &config.pipelines {
+            let key = (pipeline.topic.value.0.as_str(), pipeline.group.0.as_str());
+            if let Some(other) = seen.insert(key, name) {
+                let text = format!("pipelines {other:?} and {name:?} read topic {:?} in group {:?}", key.0, key.1);
+                self.at(&pipeline.topic, text, "give each pipeline a group of its own");
+            }
+        }
+    }
+
+    fn known<T>(&mut self, name: &Spanned<Text>, all: &BTreeMap<String, T>, who: &str, what: &str) {
+        if !all.contains_key(&name.value.0) {
+            let known: Vec<&str> = all.keys().map(String::as_str).collect();
+            let text = format!("{who} names {what} {:?}", name.value.0);
+            self.at(name, text, hint(&name.value.0, &known, &format!("{what}s")));
+        }
+    }
+}

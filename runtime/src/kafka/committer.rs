@@ -1,0 +1,90 @@
+//! Offset commits: explicit positions with their notes, for partitions that are still held.
+
+use std::sync::{Arc, Weak};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::group::{Callbacks, Group};
+use crate::offset::{Partition, Progress};
+use crate::source::{Acknowledged, Commit, CommitError, CommitNote};
+
+/// Commits for one source, also while its poll thread waits in a rebalance: a synchronous commit needs only the
+/// client's own thread.
+pub struct Committer {
+    /// The client ends on the poll thread, so this must not keep it alive.
+    consumer: Weak<BaseConsumer<Callbacks>>,
+    group: Arc<Group>,
+}
+
+impl Committer {
+    pub(super) fn new(consumer: Weak<BaseConsumer<Callbacks>>, group: Arc<Group>) -> Self {
+        Self { consumer, group }
+    }
+}
+
+impl Commit for Committer {
+    async fn commit(&self, written: &Progress, notes: &[(Partition, CommitNote)]) -> Result<Acknowledged, CommitError> {
+        let mut list = TopicPartitionList::new();
+        let mut acknowledged = Acknowledged::default();
+        let error = |cause: String| CommitError { positions: positions(written), cause };
+        for (partition, covered) in written.iter() {
+            if !self.group.is_held(partition, covered.assignment) {
+                acknowledged.abandoned.push(partition.clone());
+                continue;
+            }
+            let end = Offset::Offset(covered.range.end);
+            let added = list.add_partition_offset(&partition.topic, partition.number, end);
+            added.map_err(|cause| error(cause.to_string()))?;
+            if let Some((_, note)) = notes.iter().find(|(of, _)| of == partition)
+                && let Some(mut element) = list.find_partition(&partition.topic, partition.number)
+            {
+                element.set_metadata(serde_json::to_string(note).expect("numbers have a JSON text"));
+            }
+            acknowledged.taken.push(partition.clone());
+        }
+        let (Some(consumer), false) = (self.consumer.upgrade(), acknowledged.taken.is_empty()) else {
+            acknowledged.abandoned.append(&mut acknowledged.taken);
+            return Ok(acknowledged);
+        };
+        let sent = tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync));
+        match sent.await {
+            Ok(Ok(())) => {
+                self.remember(written, &acknowledged.taken);
+                Ok(acknowledged)
+            }
+            Ok(Err(cause)) if is_final(&cause) => {
+                tracing::warn!(%cause, "commit refused: the partitions are somebody else's by now");
+                acknowledged.abandoned.append(&mut acknowledged.taken);
+                Ok(acknowledged)
+            }
+            Ok(Err(cause)) => Err(error(cause.to_string())),
+            Err(cause) => Err(error(cause.to_string())),
+        }
+    }
+}
+
+impl Committer {
+    fn remember(&self, written: &Progress, taken: &[Partition]) {
+        let mut held = self.group.held();
+        for partition in taken {
+            if let (Some(held), Some(covered)) = (held.get_mut(&partition.number), written.get(partition)) {
+                held.committed = covered.range.end;
+            }
+        }
+    }
+}
+
+/// This process is not the owner any more, and will not be by trying again.
+fn is_final(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{FencedInstanceId, IllegalGeneration, UnknownMemberId};
+    matches!(error.rdkafka_error_code(), Some(IllegalGeneration | UnknownMemberId | FencedInstanceId))
+}
+
+/// `events/0@5, events/3@8`
+fn positions(written: &Progress) -> String {
+    let positions = written.iter().map(|(partition, covered)| format!("{partition}@{}", covered.range.end));
+    positions.collect::<Vec<_>>().join(", ")
+}

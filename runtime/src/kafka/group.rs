@@ -1,0 +1,265 @@
+//! Membership of the consumer group: what is held, and what happens when that changes. Callbacks run on the poll
+//! thread, inside of its `poll`.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka_sys as sys;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use super::queue::Queue;
+use super::{Error, REQUEST_TIMEOUT, Settings, Start};
+use crate::metrics::PipelineMetrics;
+use crate::offset::{Assignment, Partition};
+use crate::source::{Assigned, CommitNote, Event, Flush};
+use crate::status::PipelineStatus;
+
+/// What the poll thread, its callbacks and the committer share.
+pub(super) struct Group {
+    pub(super) settings: Settings,
+    pub(super) topic: Arc<str>,
+    pub(super) metrics: PipelineMetrics,
+    pub(super) status: PipelineStatus,
+    pub(super) runtime: Handle,
+    events: mpsc::UnboundedSender<Event>,
+    reader: Thread,
+    held: Mutex<BTreeMap<i32, Held>>,
+    failure: Mutex<Option<Error>>,
+}
+
+/// A partition that is ours.
+pub(super) struct Held {
+    pub(super) assignment: Assignment,
+    pub(super) queue: Queue,
+    /// Next offset to read.
+    pub(super) position: i64,
+    /// Next offset after what is committed.
+    pub(super) committed: i64,
+}
+
+/// The consumer's callbacks.
+pub(super) struct Callbacks(pub(super) Arc<Group>);
+
+/// Rises with every assignment of the process.
+static ASSIGNMENTS: AtomicU64 = AtomicU64::new(0);
+
+impl Group {
+    pub(super) fn new(
+        settings: Settings,
+        events: mpsc::UnboundedSender<Event>,
+        reader: Thread,
+        runtime: Handle,
+        metrics: PipelineMetrics,
+        status: PipelineStatus,
+    ) -> Self {
+        let topic = settings.topic.as_str().into();
+        let (held, failure) = (Mutex::default(), Mutex::default());
+        Self { settings, topic, metrics, status, runtime, events, reader, held, failure }
+    }
+
+    pub(super) fn held(&self) -> MutexGuard<'_, BTreeMap<i32, Held>> {
+        self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(super) fn fail(&self, error: Error) {
+        self.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+    }
+
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn partition(&self, number: i32) -> Partition {
+        Partition { topic: self.topic.clone(), number }
+    }
+
+    /// Whether the stay is the present one.
+    pub(super) fn is_held(&self, partition: &Partition, assignment: Assignment) -> bool {
+        self.held().get(&partition.number).is_some_and(|held| held.assignment == assignment)
+    }
+
+    /// Nobody listens any more when the pipeline was given up; then there is nothing to tell.
+    pub(super) fn send(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    /// Waits until everything sent so far is settled. False: not within the time.
+    pub(super) fn drain(&self) -> bool {
+        let (done, answer) = oneshot::channel();
+        self.send(Event::Flush(Flush { done }));
+        let timeout = self.settings.drain_timeout;
+        let settled = self.runtime.block_on(async { tokio::time::timeout(timeout, answer).await });
+        let drained = matches!(settled, Ok(Ok(())));
+        if !drained {
+            tracing::warn!(?timeout, "drain did not end in time, what is not written is left uncommitted");
+        }
+        drained
+    }
+
+    /// Gives up partitions; those that were not held are passed over.
+    pub(super) fn let_go(&self, numbers: impl IntoIterator<Item = i32>) {
+        let mut revoked = Vec::new();
+        for number in numbers {
+            if let Some(gone) = self.held().remove(&number) {
+                let partition = self.partition(number);
+                self.metrics.forget(&partition);
+                revoked.push((partition, gone.assignment));
+            }
+        }
+        if !revoked.is_empty() {
+            self.send(Event::Revoked(revoked));
+        }
+    }
+
+    fn assign(&self, consumer: &BaseConsumer<Callbacks>, list: &mut TopicPartitionList) {
+        let numbers = numbers(list);
+        let positions = match self.positions(consumer, &numbers) {
+            Ok(positions) => positions,
+            Err(error) => return self.fail(error),
+        };
+        let mut assigned = Vec::new();
+        for (number, position, committed) in positions {
+            let partition = self.partition(number);
+            // SAFETY: the client is alive in its own callback; queues are dropped before the consumer is.
+            let client = consumer.client().native_ptr();
+            let queue = unsafe { Queue::of(client, &self.topic, number, self.reader.clone()) };
+            let set = list.set_partition_offset(&self.topic, number, Offset::Offset(position));
+            let (Some(queue), Ok(())) = (queue, set) else {
+                return self.fail(Error::Read { topic: self.topic.to_string(), cause: "no queue to be had".into() });
+            };
+            let assignment = Assignment(ASSIGNMENTS.fetch_add(1, Ordering::Relaxed) + 1);
+            self.held().insert(number, Held { assignment, queue, position, committed: position });
+            assigned.push(Assigned { partition, assignment, position, committed });
+        }
+        let partitions: Vec<_> = assigned.iter().map(|a| format!("{}@{}", a.partition, a.position)).collect();
+        tracing::info!(?partitions, "partitions assigned");
+        self.metrics.rebalanced("assigned");
+        self.send(Event::Assigned(assigned));
+    }
+
+    fn revoke(&self, numbers: &[i32], lost: bool) {
+        tracing::info!(partitions = ?numbers, lost, "partitions revoked");
+        self.metrics.rebalanced(if lost { "lost" } else { "revoked" });
+        let any_held = numbers.iter().any(|number| self.held().contains_key(number));
+        if any_held && !lost {
+            self.drain();
+        }
+        self.let_go(numbers.iter().copied());
+    }
+
+    /// Committed positions, or those that the policy gives.
+    fn positions(
+        &self,
+        consumer: &BaseConsumer<Callbacks>,
+        numbers: &[i32],
+    ) -> Result<Vec<(i32, i64, Option<CommitNote>)>, Error> {
+        let mut asked = TopicPartitionList::new();
+        for number in numbers {
+            asked.add_partition(&self.topic, *number);
+        }
+        let committed = self.insist(|| consumer.committed_offsets(asked.clone(), REQUEST_TIMEOUT))?;
+        let position = |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+            let number = element.partition();
+            match element.offset() {
+                Offset::Offset(position) => Ok((number, position, note(element.metadata()))),
+                _ => Ok((number, self.first_position(consumer, number)?, None)),
+            }
+        };
+        committed.elements().into_iter().map(position).collect()
+    }
+
+    fn first_position(&self, consumer: &BaseConsumer<Callbacks>, number: i32) -> Result<i64, Error> {
+        let (low, high) = self.insist(|| consumer.fetch_watermarks(&self.topic, number, REQUEST_TIMEOUT))?;
+        match self.settings.start {
+            Start::Earliest => Ok(low),
+            Start::Latest => Ok(high),
+            Start::Error => Err(Error::NoPosition {
+                partition: self.partition(number).to_string(),
+                group: self.settings.group.clone(),
+            }),
+        }
+    }
+
+    /// The coordinator may be moving; without an answer for long the group throws us out anyway.
+    fn insist<T>(&self, ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, Error> {
+        let started = Instant::now();
+        loop {
+            match ask() {
+                Ok(answer) => return Ok(answer),
+                Err(error) if started.elapsed() > REQUEST_TIMEOUT => {
+                    return Err(Error::Read { topic: self.topic.to_string(), cause: error.to_string() });
+                }
+                Err(error) => tracing::warn!(%error, "asking for positions failed, trying again"),
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+impl ClientContext for Callbacks {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "kafka client");
+        self.0.status.last_error(&format!("{error}: {reason}"));
+    }
+}
+
+impl ConsumerContext for Callbacks {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let client = consumer.client().native_ptr();
+        let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let assigns = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if assigns {
+            self.0.assign(consumer, list);
+        } else {
+            self.0.revoke(&numbers(list), consumer.assignment_lost());
+        }
+        // SAFETY: the client is alive in its own callback, and so is the list.
+        unsafe {
+            match (assigns, cooperative) {
+                (true, true) => drop_error(sys::rd_kafka_incremental_assign(client, list.ptr())),
+                (true, false) => drop(sys::rd_kafka_assign(client, list.ptr())),
+                (false, true) => drop_error(sys::rd_kafka_incremental_unassign(client, list.ptr())),
+                (false, false) => drop(sys::rd_kafka_assign(client, std::ptr::null())),
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `error` is null or an error that was given to us.
+unsafe fn drop_error(error: *mut sys::rd_kafka_error_t) {
+    if !error.is_null() {
+        // SAFETY: by contract.
+        unsafe { sys::rd_kafka_error_destroy(error) };
+    }
+}
+
+fn numbers(list: &TopicPartitionList) -> Vec<i32> {
+    list.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect()
+}
+
+/// Ours is JSON; some clients store a zero byte at the end, and others have notes of their own.
+fn note(metadata: &str) -> Option<CommitNote> {
+    serde_json::from_str(metadata.trim_end_matches('\0')).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_of_others_are_passed_over() {
+        let ours = note("{\"orig_message_ts\":5.25,\"received_p99\":null}\0");
+        assert_eq!(ours, Some(CommitNote { orig_message_ts: 5.25, received_p99: None }));
+        assert_eq!(note(""), None);
+        assert_eq!(note("consumer-1"), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! Publishing with acknowledgement of all in-sync replicas.
+
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::util::Timeout;
+
+use super::{Brokers, Error};
+use crate::publish::{Publish, PublishError, Record};
+
+/// An idempotent producer.
+#[derive(Clone)]
+pub struct Publisher(FutureProducer);
+
+impl Publisher {
+    /// # Errors
+    /// If the client cannot be made of these settings.
+    pub fn new(brokers: &Brokers) -> Result<Self, Error> {
+        let mut config = brokers.config(&[
+            ("linger.ms", "1"),
+            ("message.timeout.ms", "30000"),
+            ("compression.type", "lz4"),
+            // A project's replacements stay on one partition, as with the reference's producers.
+            ("partitioner", "consistent_random"),
+        ]);
+        config.set("acks", "all").set("enable.idempotence", "true");
+        config.create().map(Self).map_err(|error| Error::Client(error.to_string()))
+    }
+
+    /// Makes the first publish as quick as the others: metadata of the topics is asked for now.
+    pub async fn warm_up(&self, topics: Vec<String>) {
+        let producer = self.0.clone();
+        let warmed = tokio::task::spawn_blocking(move || {
+            for topic in topics {
+                if let Err(error) = producer.client().fetch_metadata(Some(&topic), Duration::from_secs(10)) {
+                    tracing::warn!(topic, %error, "metadata not to be had yet");
+                }
+            }
+        });
+        let _ = warmed.await;
+    }
+}
+
+impl Publish for Publisher {
+    fn publish(&self, record: Record) -> impl Future<Output = Result<(), PublishError>> + Send {
+        let producer = self.0.clone();
+        async move {
+            let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+            for (name, value) in &record.headers {
+                headers = headers.insert(Header { key: name, value: Some(value) });
+            }
+            let mut message: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&record.topic).headers(headers);
+            if let Some(key) = &record.key {
+                message = message.key(key);
+            }
+            if let Some(value) = &record.value {
+                message = message.payload(value);
+            }
+            match producer.send(message, Timeout::Never).await {
+                Ok(_) => Ok(()),
+                Err((error, _)) => Err(PublishError {
+                    hold: needs_somebody(&error),
+                    cause: error.to_string(),
+                    topic: record.topic.clone(),
+                }),
+            }
+        }
+    }
+}
+
+fn needs_somebody(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{
+        ClusterAuthorizationFailed, Fatal, MessageSizeTooLarge, TopicAuthorizationFailed, UnknownPartition,
+        UnknownTopic, UnknownTopicOrPartition,
+    };
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            ClusterAuthorizationFailed
+                | Fatal
+                | MessageSizeTooLarge
+                | TopicAuthorizationFailed
+                | UnknownPartition
+                | UnknownTopic
+                | UnknownTopicOrPartition
+        )
+    )
+}

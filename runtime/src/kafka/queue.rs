@@ -1,0 +1,135 @@
+//! A partition's own queue, read in batches. rust-rdkafka hides the pointer, so this holds its own handle; while it
+//! lives, the partition's messages go nowhere else.
+
+use std::ffi::{CStr, CString, c_void};
+use std::ptr::NonNull;
+use std::thread::Thread;
+
+use rdkafka::types::RDKafka;
+use rdkafka_sys as sys;
+
+use crate::message::Parts;
+
+/// Must be dropped before its client.
+pub(super) struct Queue {
+    queue: NonNull<sys::rd_kafka_queue_t>,
+    /// What the wake-up callback points to.
+    _reader: Box<Thread>,
+    /// Messages taken out, reused.
+    taken: Vec<*mut sys::rd_kafka_message_t>,
+}
+
+/// An error that came instead of a message.
+pub(super) struct QueueError {
+    pub code: sys::rd_kafka_resp_err_t,
+    pub text: String,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread; `taken` is empty between calls.
+unsafe impl Send for Queue {}
+
+impl Queue {
+    /// Takes the partition's messages away from the consumer's queue. `reader` is woken when some arrive.
+    ///
+    /// # Safety
+    /// `client` must be a live consumer that outlives the queue.
+    pub(super) unsafe fn of(client: *mut RDKafka, topic: &str, partition: i32, reader: Thread) -> Option<Self> {
+        let topic = CString::new(topic).ok()?;
+        // SAFETY: the client is alive by contract, the name ends with a zero byte.
+        let queue = unsafe { sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition) };
+        let queue = NonNull::new(queue)?;
+        let reader = Box::new(reader);
+        // SAFETY: the queue was just given to us; the callback's argument lives in the box as long as `self`, and Drop
+        // takes the callback away first.
+        unsafe {
+            sys::rd_kafka_queue_forward(queue.as_ptr(), std::ptr::null_mut());
+            let argument = std::ptr::from_ref::<Thread>(&reader).cast_mut().cast::<c_void>();
+            sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(wake), argument);
+        }
+        Some(Self { queue, _reader: reader, taken: Vec::new() })
+    }
+
+    /// Takes up to `count_max` messages that are there already, and shows them in order. Returns how many.
+    pub(super) fn take(&mut self, count_max: usize, mut show: impl FnMut(Result<Parts<'_>, QueueError>)) -> usize {
+        self.taken.resize(count_max, std::ptr::null_mut());
+        // SAFETY: the queue is alive and `taken` has room for `count_max` pointers.
+        let count =
+            unsafe { sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, self.taken.as_mut_ptr(), count_max) };
+        let count = usize::try_from(count).unwrap_or(0);
+        for message in &self.taken[..count] {
+            // SAFETY: librdkafka filled in `count` messages, which are ours until destroyed, here and once.
+            unsafe {
+                show_one(*message, &mut show);
+                sys::rd_kafka_message_destroy(*message);
+            }
+        }
+        self.taken.clear();
+        count
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: the queue is alive; after the callback is gone nothing points into `_reader`.
+        unsafe {
+            sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, std::ptr::null_mut());
+            sys::rd_kafka_queue_destroy(self.queue.as_ptr());
+        }
+    }
+}
+
+/// SAFETY: `argument` is the thread of a live [`Queue`].
+unsafe extern "C" fn wake(_client: *mut sys::rd_kafka_t, argument: *mut c_void) {
+    // SAFETY: see above.
+    unsafe { &*argument.cast::<Thread>() }.unpark();
+}
+
+/// # Safety
+/// `message` is alive.
+unsafe fn show_one(message: *mut sys::rd_kafka_message_t, show: &mut impl FnMut(Result<Parts<'_>, QueueError>)) {
+    // SAFETY: alive by contract; payload and key have the lengths beside them, or are null.
+    unsafe {
+        let raw = &*message;
+        if raw.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            let text = sys::rd_kafka_message_errstr(message);
+            let text = if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() };
+            return show(Err(QueueError { code: raw.err, text }));
+        }
+        let headers = headers(message);
+        show(Ok(Parts {
+            offset: raw.offset,
+            timestamp_ms: sys::rd_kafka_message_timestamp(message, std::ptr::null_mut()).max(0),
+            key: bytes(raw.key, raw.key_len),
+            payload: bytes(raw.payload, raw.len),
+            headers: &headers,
+        }));
+    }
+}
+
+/// # Safety
+/// `message` is alive and outlives what is returned.
+unsafe fn headers<'a>(message: *mut sys::rd_kafka_message_t) -> Vec<(&'a str, &'a [u8])> {
+    let mut headers = std::ptr::null_mut();
+    let mut found = Vec::new();
+    // SAFETY: librdkafka hands out pointers into the message, with their lengths.
+    unsafe {
+        if sys::rd_kafka_message_headers(message, &mut headers) != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+        {
+            return found;
+        }
+        let (mut name, mut value, mut len) = (std::ptr::null(), std::ptr::null(), 0);
+        while sys::rd_kafka_header_get_all(headers, found.len(), &mut name, &mut value, &mut len)
+            == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+        {
+            found.push((CStr::from_ptr(name).to_str().unwrap_or("\u{fffd}"), bytes(value, len).unwrap_or_default()));
+        }
+    }
+    found
+}
+
+/// # Safety
+/// `data` is null, or has `len` bytes that live as long as `'a`.
+unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Option<&'a [u8]> {
+    // SAFETY: by contract.
+    (!data.is_null()).then(|| unsafe { std::slice::from_raw_parts(data.cast::<u8>(), len) })
+}

@@ -1,0 +1,297 @@
+//! The poll thread: it owns the consumer, reads the partitions' queues into batches, and gives up when told.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka_sys as sys;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::committer::Committer;
+use super::group::{Callbacks, Group};
+use super::queue::QueueError;
+use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Brokers, Error, Settings};
+use crate::message::{Credits, MessageBatch};
+use crate::metrics::PipelineMetrics;
+use crate::source::Event;
+use crate::status::PipelineStatus;
+
+/// A running source.
+pub struct Source {
+    pub events: mpsc::UnboundedReceiver<Event>,
+    pub committer: Committer,
+    pub stopper: Stopper,
+    thread: JoinHandle<Result<(), Error>>,
+}
+
+/// Asks a source to stop: read no more, drain, leave the group.
+#[derive(Clone)]
+pub struct Stopper {
+    stop: Arc<AtomicBool>,
+    thread: thread::Thread,
+}
+
+/// The thread's state.
+struct Reader {
+    consumer: Arc<BaseConsumer<Callbacks>>,
+    group: Arc<Group>,
+    credits: Credits,
+    stop: Arc<AtomicBool>,
+    /// Which partition comes first next time.
+    turn: usize,
+    /// Of a message, lately; decides how many make a batch.
+    mean_bytes: usize,
+    reported: Instant,
+}
+
+/// Queues wake the thread; this is for what does not.
+const PAUSE: Duration = Duration::from_millis(10);
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+impl Source {
+    /// Joins the group and starts reading. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// If the client cannot be made of these settings.
+    pub fn start(
+        brokers: &Brokers,
+        settings: Settings,
+        metrics: PipelineMetrics,
+        status: PipelineStatus,
+    ) -> Result<Self, Error> {
+        let (events, received) = mpsc::unbounded_channel();
+        let (made, ready) = std::sync::mpsc::channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (runtime, stopped, brokers) = (Handle::current(), stop.clone(), brokers.clone());
+        let name = format!("kafka-{}", settings.topic);
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            let group = Group::new(settings, events, thread::current(), runtime, metrics, status);
+            match Reader::new(&brokers, Arc::new(group), stopped) {
+                Ok(reader) => {
+                    let _ = made.send(Ok(Committer::new(Arc::downgrade(&reader.consumer), reader.group.clone())));
+                    drop(made);
+                    reader.run()
+                }
+                Err(error) => {
+                    let _ = made.send(Err(error));
+                    Ok(())
+                }
+            }
+        });
+        let thread = thread.map_err(|error| Error::Client(error.to_string()))?;
+        let committer = ready.recv().map_err(|_| Error::Client("the thread ended at once".into()))??;
+        let stopper = Stopper { stop, thread: thread.thread().clone() };
+        Ok(Self { events: received, committer, stopper, thread })
+    }
+
+    /// Takes the source apart: what the pipeline needs, and the end to wait for.
+    pub fn split(self) -> (mpsc::UnboundedReceiver<Event>, Committer, impl Future<Output = Result<(), Error>>) {
+        let Self { events, committer, thread, .. } = self;
+        let ended = tokio::task::spawn_blocking(move || thread.join());
+        let ended = async move {
+            match ended.await {
+                Ok(Ok(ended)) => ended,
+                _ => Err(Error::Client("the poll thread panicked".into())),
+            }
+        };
+        (events, committer, ended)
+    }
+}
+
+impl Stopper {
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+impl Reader {
+    fn new(brokers: &Brokers, group: Arc<Group>, stop: Arc<AtomicBool>) -> Result<Self, Error> {
+        let settings = &group.settings;
+        let per_partition_kib = (settings.read_ahead_bytes >> 10).clamp(2048, 16_384).to_string();
+        let mut config = brokers.config(&[
+            ("session.timeout.ms", "45000"),
+            ("heartbeat.interval.ms", "3000"),
+            ("max.poll.interval.ms", "300000"),
+            ("fetch.message.max.bytes", "1048576"),
+            ("fetch.wait.max.ms", "100"),
+            ("fetch.queue.backoff.ms", "10"),
+            ("queued.min.messages", "100000"),
+            ("queued.max.messages.kbytes", &per_partition_kib),
+            ("check.crcs", "true"),
+            ("topic.metadata.refresh.interval.ms", "30000"),
+        ]);
+        // What decides correctness is set last: nothing may override it.
+        config
+            .set("group.id", &settings.group)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "false")
+            .set("auto.offset.reset", "error");
+        let client = |error: KafkaError| Error::Client(error.to_string());
+        let consumer: BaseConsumer<Callbacks> = config.create_with_context(Callbacks(group.clone())).map_err(client)?;
+        consumer.subscribe(&[&group.topic]).map_err(client)?;
+        let credits = Credits::new(settings.read_ahead_bytes);
+        credits.wake_on_return(thread::current());
+        let consumer = Arc::new(consumer);
+        Ok(Self { consumer, group, credits, stop, turn: 0, mean_bytes: 1024, reported: Instant::now() })
+    }
+
+    fn run(mut self) -> Result<(), Error> {
+        while !self.stop.load(Ordering::Acquire) && self.group.failure().is_none() {
+            // Rebalances and errors come from here; messages of our queues never do.
+            if let Some(Err(error)) = self.consumer.poll(Duration::ZERO) {
+                self.trouble(&error);
+            }
+            let read = self.credits.available() > 0 && self.read();
+            if self.reported.elapsed() >= REPORT_EVERY {
+                self.report();
+            }
+            if !read {
+                thread::park_timeout(PAUSE);
+            }
+        }
+        self.leave()
+    }
+
+    /// Reads what is there, every partition once. False if there was nothing.
+    fn read(&mut self) -> bool {
+        let numbers: Vec<i32> = self.group.held().keys().copied().collect();
+        let mut batch = MessageBatch::default();
+        let mut any = false;
+        for index in 0..numbers.len() {
+            let number = numbers[(self.turn + index) % numbers.len()];
+            any |= self.read_partition(number, &mut batch);
+            if self.credits.available() == 0 {
+                break;
+            }
+        }
+        self.turn = self.turn.wrapping_add(1);
+        self.send(batch);
+        any
+    }
+
+    fn read_partition(&mut self, number: i32, batch: &mut MessageBatch) -> bool {
+        let group = self.group.clone();
+        let mut all = group.held();
+        let Some(held) = all.get_mut(&number) else { return false };
+        let (assignment, partition) = (held.assignment, group.partition(number));
+        let (mut position, mut failed, mut bytes) = (held.position, None, 0);
+        let room = BATCH_BYTES_MAX.saturating_sub(batch.payloads.len()).max(self.mean_bytes);
+        let count_max = (room / self.mean_bytes).clamp(1, BATCH_MESSAGES_MAX);
+        let mut full = Vec::new();
+        batch.begin_run(partition.clone(), assignment, position);
+        let count = held.queue.take(count_max, |taken| match taken {
+            Ok(message) => {
+                let more = message.payload.map_or(0, <[u8]>::len);
+                if !batch.is_empty()
+                    && (batch.payloads.len() + more > BATCH_BYTES_MAX || batch.len() >= BATCH_MESSAGES_MAX)
+                {
+                    full.push(std::mem::take(batch));
+                    batch.begin_run(partition.clone(), assignment, position);
+                }
+                bytes += more;
+                position = message.offset + 1;
+                batch.push(message);
+            }
+            Err(error) => failed = Some(error),
+        });
+        held.position = position;
+        drop(all);
+        for batch in full {
+            self.send(batch);
+        }
+        if count > 0 {
+            self.mean_bytes = (self.mean_bytes * 3 + bytes / count).div_ceil(4).max(64);
+        }
+        if let Some(error) = failed {
+            self.partition_failed(number, position, &error);
+        }
+        count > 0
+    }
+
+    fn send(&self, mut batch: MessageBatch) {
+        batch.runs.retain(|run| run.count > 0);
+        if batch.is_empty() {
+            return;
+        }
+        // Offsets, ends and the like are not free either.
+        let credit = self.credits.take(batch.bytes() + batch.len() * 64);
+        batch.hold(credit);
+        self.group.send(Event::Messages(batch));
+    }
+
+    fn partition_failed(&self, number: i32, position: i64, error: &QueueError) {
+        let partition = self.group.partition(number);
+        if error.code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET {
+            return self.group.fail(Error::OutOfRange { partition: partition.to_string(), position });
+        }
+        tracing::warn!(%partition, error = error.text, "reading a partition failed, the client tries again");
+        self.group.status.last_error(&format!("{partition}: {}", error.text));
+    }
+
+    fn trouble(&self, error: &KafkaError) {
+        self.group.status.last_error(&error.to_string());
+        if let Some((code, text)) = self.consumer.client().fatal_error() {
+            let cause = format!("{code}: {text}");
+            return self.group.fail(Error::Read { topic: self.group.topic.to_string(), cause });
+        }
+        if error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::AutoOffsetReset) {
+            let cause = "a committed position is not in the topic any more".to_owned();
+            return self.group.fail(Error::Read { topic: self.group.topic.to_string(), cause });
+        }
+        tracing::warn!(%error, "kafka consumer");
+    }
+
+    fn report(&mut self) {
+        self.reported = Instant::now();
+        self.group.metrics.in_flight(self.credits.in_flight());
+        for (number, held) in &*self.group.held() {
+            let partition = self.group.partition(*number);
+            let end = super::topics::cached_end(&self.consumer, &self.group.topic, *number);
+            self.group.status.read(&partition, held.position, end);
+            if let Some(end) = end {
+                self.group.metrics.lag(&partition, (end - held.committed).max(0));
+            }
+        }
+    }
+
+    /// Reads no more, lets what was read be settled, gives up the partitions, leaves the group.
+    fn leave(self) -> Result<(), Error> {
+        let Self { consumer, group, .. } = self;
+        group.status.stopping();
+        let held: Vec<i32> = group.held().keys().copied().collect();
+        let drained = held.is_empty() || group.drain();
+        group.let_go(held);
+        // A commit may be on its way with a reference of its own; the client must end on this thread.
+        let weak: Weak<_> = Arc::downgrade(&consumer);
+        drop_last(consumer);
+        debug_assert!(weak.upgrade().is_none());
+        match group.failure() {
+            Some(error) => Err(error),
+            None if drained => Ok(()),
+            None => Err(Error::Read {
+                topic: group.topic.to_string(),
+                cause: format!(
+                    "what was read was not settled within {:?}; it is read again",
+                    group.settings.drain_timeout
+                ),
+            }),
+        }
+    }
+}
+
+fn drop_last<T>(mut shared: Arc<T>) {
+    loop {
+        match Arc::try_unwrap(shared) {
+            Ok(last) => return drop(last),
+            Err(still_shared) => shared = still_shared,
+        }
+        thread::park_timeout(PAUSE);
+    }
+}

@@ -1,0 +1,54 @@
+//! Questions about topics.
+
+use std::ffi::CString;
+
+use rdkafka::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka_sys as sys;
+
+use super::{Brokers, REQUEST_TIMEOUT};
+
+/// Why a topic cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum TopicError {
+    #[error("failed to reach the brokers at {brokers}: {cause}")]
+    Unreachable { brokers: String, cause: String },
+    #[error("there is no topic {topic:?}")]
+    Unknown { topic: String },
+}
+
+/// Number of partitions of each topic. Blocks.
+///
+/// # Errors
+/// One for each topic that is not there; one for all if no broker answers.
+pub fn partitions(brokers: &Brokers, topics: &[String]) -> Vec<Result<usize, TopicError>> {
+    let unreachable = |cause: String| TopicError::Unreachable { brokers: brokers.bootstrap.clone(), cause };
+    let consumer: BaseConsumer = match brokers.config(&[("allow.auto.create.topics", "false")]).create() {
+        Ok(consumer) => consumer,
+        Err(error) => return vec![Err(unreachable(error.to_string())); topics.len()],
+    };
+    let ask = |topic: &String| {
+        let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT / 3);
+        let metadata = metadata.map_err(|error| unreachable(error.to_string()))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        match found.filter(|found| found.error().is_none()).map(|found| found.partitions().len()) {
+            None | Some(0) => Err(TopicError::Unknown { topic: topic.clone() }),
+            Some(count) => Ok(count),
+        }
+    };
+    topics.iter().map(ask).collect()
+}
+
+/// The partition's end as the last fetch told it; no question is asked.
+pub(super) fn cached_end<C: ClientContext + ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<i64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut low, mut high) = (-1, -1);
+    let client = consumer.client().native_ptr();
+    // SAFETY: the client is alive, the name ends with a zero byte, and both results have a place.
+    let code = unsafe { sys::rd_kafka_get_watermark_offsets(client, topic.as_ptr(), partition, &mut low, &mut high) };
+    (code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+}
