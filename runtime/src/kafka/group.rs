@@ -29,7 +29,8 @@ pub(super) struct Group {
     pub(super) metrics: PipelineMetrics,
     pub(super) status: PipelineStatus,
     pub(super) runtime: Handle,
-    events: mpsc::UnboundedSender<Event>,
+    /// Taken away at the end: the pipeline ends when nothing can come any more.
+    events: Mutex<Option<mpsc::UnboundedSender<Event>>>,
     reader: Thread,
     held: Mutex<BTreeMap<i32, Held>>,
     failure: Mutex<Option<Error>>,
@@ -61,7 +62,7 @@ impl Group {
         status: PipelineStatus,
     ) -> Self {
         let topic = settings.topic.as_str().into();
-        let (held, failure) = (Mutex::default(), Mutex::default());
+        let (held, failure, events) = (Mutex::default(), Mutex::default(), Mutex::new(Some(events)));
         Self { settings, topic, metrics, status, runtime, events, reader, held, failure }
     }
 
@@ -88,7 +89,14 @@ impl Group {
 
     /// Nobody listens any more when the pipeline was given up; then there is nothing to tell.
     pub(super) fn send(&self, event: Event) {
-        let _ = self.events.send(event);
+        if let Some(events) = &*self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            let _ = events.send(event);
+        }
+    }
+
+    /// Nothing is sent after this.
+    pub(super) fn end(&self) {
+        self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
     }
 
     /// Waits until everything sent so far is settled. False: not within the time.

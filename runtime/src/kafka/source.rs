@@ -1,7 +1,7 @@
 //! The poll thread: it owns the consumer, reads the partitions' queues into batches, and gives up when told.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -269,9 +269,8 @@ impl Reader {
         let drained = held.is_empty() || group.drain();
         group.let_go(held);
         // A commit may be on its way with a reference of its own; the client must end on this thread.
-        let weak: Weak<_> = Arc::downgrade(&consumer);
         drop_last(consumer);
-        debug_assert!(weak.upgrade().is_none());
+        group.end();
         match group.failure() {
             Some(error) => Err(error),
             None if drained => Ok(()),

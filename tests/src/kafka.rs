@@ -1,0 +1,153 @@
+//! Topics, as a test uses them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Headers, Message as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+/// A message read back.
+#[derive(Clone, Debug)]
+pub struct Read {
+    pub partition: i32,
+    pub offset: i64,
+    pub key: Vec<u8>,
+    pub value: Option<Vec<u8>>,
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Sends messages without waiting for each.
+pub struct Sender {
+    producer: BaseProducer,
+    topic: String,
+}
+
+/// Makes topics.
+///
+/// # Errors
+/// If the broker refuses.
+pub async fn create_topics(bootstrap: &str, topics: &[(&str, i32)]) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = config(bootstrap).create()?;
+    let new: Vec<_> = topics.iter().map(|(name, n)| NewTopic::new(name, *n, TopicReplication::Fixed(1))).collect();
+    for made in admin.create_topics(&new, &AdminOptions::new()).await? {
+        made.map_err(|(name, error)| anyhow::anyhow!("topic {name}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Messages of a topic, by partition, in order, to the end that is there now.
+///
+/// # Errors
+/// If the topic cannot be read.
+pub fn read_all(bootstrap: &str, topic: &str) -> Result<Vec<Read>> {
+    let consumer: BaseConsumer = config(bootstrap).set("group.id", "tests-read").set("check.crcs", "true").create()?;
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10))?;
+    let (mut list, mut ends) = (TopicPartitionList::new(), BTreeMap::new());
+    for partition in metadata.topics()[0].partitions() {
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), Duration::from_secs(10))?;
+        list.add_partition_offset(topic, partition.id(), Offset::Offset(low))?;
+        if high > low {
+            ends.insert(partition.id(), high);
+        }
+    }
+    consumer.assign(&list)?;
+    let mut read = Vec::new();
+    while !ends.is_empty() {
+        let Some(message) = consumer.poll(Duration::from_secs(30)) else { anyhow::bail!("{topic} does not go on") };
+        let message = message?;
+        if ends.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
+            ends.remove(&message.partition());
+        }
+        let headers = message.headers().map(|all| {
+            all.iter().map(|h| (h.key.to_owned(), String::from_utf8_lossy(h.value.unwrap_or_default()).into_owned()))
+        });
+        read.push(Read {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().unwrap_or_default().to_vec(),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers: headers.map(Iterator::collect).unwrap_or_default(),
+        });
+    }
+    read.sort_by_key(|message| (message.partition, message.offset));
+    Ok(read)
+}
+
+/// End of each partition.
+///
+/// # Errors
+/// If the broker does not answer.
+pub fn ends(bootstrap: &str, topic: &str) -> Result<BTreeMap<i32, i64>> {
+    let consumer: BaseConsumer = config(bootstrap).create()?;
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10))?;
+    let end = |id| Ok((id, consumer.fetch_watermarks(topic, id, Duration::from_secs(10))?.1));
+    metadata.topics()[0].partitions().iter().map(|partition| end(partition.id())).collect()
+}
+
+/// Committed positions of a group; partitions without one are left out.
+///
+/// # Errors
+/// If the broker does not answer.
+pub fn committed(bootstrap: &str, group: &str, topic: &str) -> Result<BTreeMap<i32, i64>> {
+    let consumer: BaseConsumer = config(bootstrap).set("group.id", group).create()?;
+    let mut list = TopicPartitionList::new();
+    for partition in ends(bootstrap, topic)?.keys() {
+        list.add_partition(topic, *partition);
+    }
+    let committed = consumer.committed_offsets(list, Duration::from_secs(10))?;
+    let positions = committed.elements().into_iter().filter_map(|element| match element.offset() {
+        Offset::Offset(position) => Some((element.partition(), position)),
+        _ => None,
+    });
+    Ok(positions.collect())
+}
+
+fn config(bootstrap: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", bootstrap);
+    config
+}
+
+impl Sender {
+    /// # Errors
+    /// If no client can be made.
+    pub fn new(bootstrap: &str, topic: &str) -> Result<Self> {
+        let mut config = config(bootstrap);
+        config.set("linger.ms", "5").set("compression.type", "lz4").set("acks", "all");
+        config.set("queue.buffering.max.messages", "200000").set("enable.idempotence", "true");
+        Ok(Self { producer: config.create()?, topic: topic.to_owned() })
+    }
+
+    /// To a partition, or to that of the key. Waits while the queue is full.
+    ///
+    /// # Errors
+    /// If the client refuses the message.
+    pub fn send(&self, partition: Option<i32>, key: &str, payload: Option<&[u8]>) -> Result<()> {
+        loop {
+            let mut record = BaseRecord::<str, [u8]>::to(&self.topic).key(key);
+            record.payload = payload;
+            record.partition = partition;
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    self.producer.poll(Duration::from_millis(10));
+                }
+                Err((error, _)) => return Err(error).context("sending"),
+            }
+        }
+    }
+
+    /// Waits until everything is acknowledged.
+    ///
+    /// # Errors
+    /// If something is not within a minute.
+    pub fn flush(&self) -> Result<()> {
+        self.producer.flush(Duration::from_secs(60)).context("flushing")
+    }
+}

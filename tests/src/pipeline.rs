@@ -1,0 +1,181 @@
+//! A pipeline of the module `poison` on the real servers: topics, table, configuration.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::clickhouse::Database;
+use crate::kafka::{self, Read};
+use crate::{servers, tidegate::Tidegate};
+
+/// Everything that one test of the whole has for itself.
+pub struct Bed {
+    pub name: String,
+    pub kafka: String,
+    pub database: Database,
+    pub folder: PathBuf,
+    pub partitions: i32,
+    /// Where the pipeline writes; a proxy may be in between.
+    pub clickhouse: String,
+    /// Lines of YAML for `batch`, `modules` and `dead_letters`.
+    pub batch: String,
+    pub module: String,
+    pub letters: String,
+}
+
+impl Bed {
+    /// Topics and table of the shared servers.
+    ///
+    /// # Errors
+    /// If a server refuses.
+    pub fn new(name: &str, partitions: i32) -> Result<Self> {
+        let database = servers::database(&name.replace('-', "_"));
+        Self::at(name, partitions, database, servers::clickhouse())
+    }
+
+    /// With the table in a server of the test's own.
+    ///
+    /// # Errors
+    /// If a server refuses.
+    pub fn at(name: &str, partitions: i32, database: Database, clickhouse: String) -> Result<Self> {
+        let bed = Self {
+            name: name.to_owned(),
+            kafka: servers::kafka(),
+            database,
+            folder: servers::folder(name),
+            partitions,
+            clickhouse,
+            batch: "{ rows: 5000, bytes: 8MiB, time: 300ms }".into(),
+            module: "base: 50ms, per_message: 100us, memory: 32MiB".into(),
+            letters: String::new(),
+        };
+        let topics =
+            [(bed.topic(), partitions), (bed.commit_log(), 1), (bed.replacements(), 1), (bed.dead_letters(), 1)];
+        let topics: Vec<(&str, i32)> = topics.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(kafka::create_topics(&bed.kafka, &topics))?;
+        bed.database.run_all(include_str!("../guests/poison/schema.sql"))?;
+        Ok(bed)
+    }
+
+    pub fn topic(&self) -> String {
+        format!("{}-in", self.name)
+    }
+
+    pub fn commit_log(&self) -> String {
+        format!("{}-commit-log", self.name)
+    }
+
+    pub fn replacements(&self) -> String {
+        format!("{}-replacements", self.name)
+    }
+
+    pub fn dead_letters(&self) -> String {
+        format!("{}-dlq", self.name)
+    }
+
+    pub fn group(&self) -> String {
+        format!("{}-group", self.name)
+    }
+
+    pub fn config(&self) -> String {
+        format!(
+            "version: 1
+kafka:
+  brokers: {}
+  properties: {{ session.timeout.ms: 6000, heartbeat.interval.ms: 300 }}
+clickhouse:
+  main: {{ hosts: [\"{}\"], database: {}, timeout: 20s }}
+modules:
+  poison: {{ source: \"file:{}\", {} }}
+storages:
+  poison: {{ cluster: main, table: poison }}
+pipelines:
+  {}:
+    topic: {}
+    group: {}
+    module: poison
+    outputs: {{ poison: [poison] }}
+    workers: 1
+    batch: {}
+    drain_timeout: 20s
+    commit_log: {{ topic: {}, heartbeat: 1s }}
+    replacements: {{ topic: {} }}
+    dead_letters: {{ topic: {}{} }}
+admin: {{ listen: \"{{admin}}\" }}
+",
+            self.kafka,
+            self.clickhouse,
+            self.database.name,
+            servers::module("poison").display(),
+            self.module,
+            self.name,
+            self.topic(),
+            self.group(),
+            self.batch,
+            self.commit_log(),
+            self.replacements(),
+            self.dead_letters(),
+            self.letters,
+        )
+    }
+
+    /// Starts a process of the pipeline.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(&self, process: &str) -> Result<Tidegate> {
+        Tidegate::run(&self.folder, process, &self.config())
+    }
+
+    /// Sends an order `{"version": 1, "id": …, "do": …}` for each, spread over the partitions.
+    ///
+    /// # Errors
+    /// If Kafka refuses.
+    pub fn send<'a>(&self, orders: impl Iterator<Item = (u64, &'a str)>) -> Result<()> {
+        let sender = kafka::Sender::new(&self.kafka, &self.topic())?;
+        for (id, deed) in orders {
+            let payload = match deed {
+                "not-json" => format!("{{\"id\": {id}, \"do"),
+                "wrong-version" => format!("{{\"version\": 2, \"id\": {id}, \"do\": \"row\"}}"),
+                "missing-field" => format!("{{\"version\": 1, \"do\": \"row\", \"was\": {id}}}"),
+                "wrong-type" => format!("{{\"version\": 1, \"id\": \"{id}\", \"do\": \"row\"}}"),
+                deed => format!("{{\"version\": 1, \"id\": {id}, \"do\": \"{deed}\", \"note\": \"number {id}\"}}"),
+            };
+            let partition = (id % self.partitions as u64) as i32;
+            sender.send(Some(partition), &id.to_string(), Some(payload.as_bytes()))?;
+        }
+        sender.flush()
+    }
+
+    /// Whether the group has committed the end of every partition.
+    ///
+    /// # Errors
+    /// If Kafka does not answer.
+    pub fn is_done(&self) -> Result<bool> {
+        let ends = kafka::ends(&self.kafka, &self.topic())?;
+        // The group's coordinator comes to life with the first member.
+        let Ok(committed) = kafka::committed(&self.kafka, &self.group(), &self.topic()) else { return Ok(false) };
+        Ok(ends.iter().all(|(partition, end)| *end == 0 || committed.get(partition) == Some(end)))
+    }
+
+    /// # Errors
+    /// If the topic cannot be read.
+    pub fn letters(&self) -> Result<Vec<Read>> {
+        kafka::read_all(&self.kafka, &self.dead_letters())
+    }
+
+    /// Last record of the commit log for each partition.
+    ///
+    /// # Errors
+    /// If the topic cannot be read, or holds something else.
+    pub fn said(&self) -> Result<std::collections::BTreeMap<i32, i64>> {
+        let mut said = std::collections::BTreeMap::new();
+        for record in kafka::read_all(&self.kafka, &self.commit_log())? {
+            let value = record.value.unwrap_or_default();
+            let record = tidegate::commit_log::Record::decode(&record.key, &value, None)?;
+            said.insert(record.partition, record.offset);
+        }
+        Ok(said)
+    }
+}

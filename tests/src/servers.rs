@@ -1,0 +1,62 @@
+//! The servers of a test run: started once per test program, when first asked for, and gone with it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex};
+
+use tidegate_engines::{ClickHouse, Kafka, Launcher};
+
+use crate::clickhouse::Database;
+
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = std::env::temp_dir().join(format!("tidegate-tests-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for the servers");
+    folder
+});
+static KAFKA: LazyLock<Mutex<Kafka>> =
+    LazyLock::new(|| Mutex::new(Kafka::start(&FOLDER.join("kafka")).unwrap_or_else(|error| panic!("{error}"))));
+static CLICKHOUSE: LazyLock<Mutex<ClickHouse>> =
+    LazyLock::new(|| Mutex::new(own_clickhouse(&FOLDER.join("clickhouse"))));
+
+/// `host:port` of the Kafka that all tests of a program share.
+pub fn kafka() -> String {
+    KAFKA.lock().expect("no test panics while it holds the broker").bootstrap()
+}
+
+/// A database of its own in the ClickHouse that all tests of a program share.
+pub fn database(name: &str) -> Database {
+    let port = CLICKHOUSE.lock().expect("no test panics while it holds the server").port();
+    Database::create(port, name).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// `http://host:port` of the shared ClickHouse.
+pub fn clickhouse() -> String {
+    CLICKHOUSE.lock().expect("no test panics while it holds the server").url()
+}
+
+/// A ClickHouse for a test that stops or kills it.
+pub fn own_clickhouse(folder: &Path) -> ClickHouse {
+    let launcher = Launcher { program: built("tidegate-clickhouse"), arguments: Vec::new() };
+    ClickHouse::start(launcher, folder).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A folder that is the test's own.
+pub fn folder(name: &str) -> PathBuf {
+    let folder = FOLDER.join(name);
+    std::fs::create_dir_all(&folder).expect("a folder for the test");
+    folder
+}
+
+/// A program of the workspace, built beside the tests.
+pub fn built(program: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this program");
+    let folder = test.ancestors().find(|folder| folder.join(program).is_file());
+    folder.unwrap_or_else(|| panic!("{program} is not built; run `cargo xtask build` first")).join(program)
+}
+
+/// A built module, by `cargo xtask build`.
+pub fn module(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the path of this program");
+    let file = format!("modules/{name}.wasm");
+    let folder = test.ancestors().find(|folder| folder.join(&file).is_file());
+    folder.unwrap_or_else(|| panic!("module {name} is not built; run `cargo xtask build` first")).join(file)
+}

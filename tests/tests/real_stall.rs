@@ -1,0 +1,115 @@
+//! ClickHouse stalls, refuses, resets, answers nonsense, and comes back: nothing is lost, memory stays within its
+//! bound, the commit log is never ahead, and the consumer stays in its group. The reference loses a batch here.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tidegate_tests::clickhouse::Database;
+use tidegate_tests::kafka::Sender;
+use tidegate_tests::pipeline::Bed;
+use tidegate_tests::proxy::{Fault, Proxy};
+use tidegate_tests::servers;
+use tidegate_tests::tidegate::{Tidegate, wait_until};
+use tidegate_tests::witness::Witness;
+
+/// 150 MiB + 3 × the configured batch bytes (8 MiB).
+const RESIDENT_BYTES_MAX: u64 = (150 + 3 * 8) << 20;
+
+/// Sends until told to stop, about 5000 messages of 1 KiB a second.
+fn load(bed: &Bed, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<u64> {
+    let (sender, partitions) = (Sender::new(&bed.kafka, &bed.topic()).unwrap(), bed.partitions as u64);
+    std::thread::spawn(move || {
+        let (started, note, mut id) = (Instant::now(), "x".repeat(900), 0);
+        while !stop.load(Ordering::Acquire) {
+            let payload = format!("{{\"version\": 1, \"id\": {id}, \"do\": \"row\", \"note\": \"{note}\"}}");
+            sender.send(Some((id % partitions) as i32), "k", Some(payload.as_bytes())).unwrap();
+            id += 1;
+            let due = Duration::from_micros(id * 200);
+            if let Some(ahead) = due.checked_sub(started.elapsed()).filter(|ahead| *ahead > Duration::from_millis(5)) {
+                std::thread::park_timeout(ahead);
+            }
+        }
+        sender.flush().unwrap();
+        id
+    })
+}
+
+fn rows(bed: &Bed) -> u64 {
+    bed.database.number("SELECT uniqExact(id) FROM poison").unwrap()
+}
+
+fn assert_calm(tidegate: &Tidegate) {
+    let metrics = tidegate.get("/metrics").unwrap();
+    for kind in ["revoked", "lost"] {
+        assert!(!metrics.contains(&format!("of=\"{kind}\"")), "thrown out of the group:\n{}", tidegate.log());
+    }
+    let resident = tidegate.resident_bytes();
+    assert!(resident < RESIDENT_BYTES_MAX, "{} MiB resident", resident >> 20);
+}
+
+fn finish(bed: &Bed, tidegate: Tidegate, stop: &AtomicBool, load: std::thread::JoinHandle<u64>) -> u64 {
+    stop.store(true, Ordering::Release);
+    let sent = load.join().unwrap();
+    wait_until(Duration::from_secs(120), || bed.is_done()).unwrap_or_else(|error| panic!("{error}\n{}", tidegate.log()));
+    assert_calm(&tidegate);
+    assert_eq!(rows(bed), sent, "none lost");
+    assert_eq!(tidegate.terminate().unwrap().code(), Some(143));
+    sent
+}
+
+#[test]
+fn a_stall_of_thirty_seconds_loses_nothing() {
+    let clickhouse = servers::own_clickhouse(&servers::folder("stall-clickhouse"));
+    let database = Database::create(clickhouse.port(), "stall").unwrap();
+    let bed = Bed::at("stall", 4, database, clickhouse.url()).unwrap();
+    let tidegate = bed.start("one").unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let load = load(&bed, stop.clone());
+    wait_until(Duration::from_secs(60), || Ok(rows(&bed) > 5000)).unwrap();
+
+    clickhouse.suspend();
+    let stalled = Instant::now();
+    while stalled.elapsed() < Duration::from_secs(30) {
+        std::thread::park_timeout(Duration::from_secs(1));
+        assert_calm(&tidegate);
+    }
+    let said = bed.said().unwrap();
+    clickhouse.resume();
+    // What the commit log said during the stall was true.
+    for (partition, offset) in said {
+        let sql = format!("SELECT uniqExact(offset) FROM poison WHERE partition = {partition} AND offset < {offset}");
+        assert_eq!(bed.database.number(&sql).unwrap(), offset as u64);
+    }
+    let before = rows(&bed);
+    wait_until(Duration::from_secs(60), || Ok(rows(&bed) > before + 20_000)).unwrap();
+    let witness = Witness::of(&bed).unwrap();
+    let sent = finish(&bed, tidegate, &stop, load);
+    println!("{sent} messages, {} true records of the commit log", witness.finish().unwrap());
+}
+
+#[test]
+fn refusals_resets_nonsense_and_lost_answers_lose_nothing() {
+    let shared = servers::database("faults");
+    let port: u16 = servers::clickhouse().rsplit(':').next().unwrap().parse().unwrap();
+    let proxy = Proxy::before(port).unwrap();
+    let bed = Bed::at("faults", 4, shared, proxy.url()).unwrap();
+    let tidegate = bed.start("one").unwrap();
+    let witness = Witness::of(&bed).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let load = load(&bed, stop.clone());
+    wait_until(Duration::from_secs(60), || Ok(rows(&bed) > 2000)).unwrap();
+    for fault in [Fault::Refuse, Fault::ResetMidBody, Fault::Status500, Fault::LoseAnswer] {
+        let before = proxy.faults();
+        proxy.set(fault);
+        wait_until(Duration::from_secs(30), || Ok(proxy.faults() >= before + 4)).unwrap();
+        proxy.set(Fault::None);
+        let written = rows(&bed);
+        wait_until(Duration::from_secs(60), || Ok(rows(&bed) > written + 2000)).unwrap();
+    }
+    let faults = proxy.faults();
+    let sent = finish(&bed, tidegate, &stop, load);
+    println!("{sent} messages, {faults} faults, {} true records of the commit log", witness.finish().unwrap());
+}

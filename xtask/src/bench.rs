@@ -1,0 +1,29 @@
+//! `cargo xtask bench`: costs, as ratios measured in one run.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::build;
+use crate::steps::{cargo, run};
+
+#[derive(Args)]
+pub struct BenchArgs {
+    /// Messages of the run through the whole pipeline
+    #[arg(long, default_value_t = 2_000_000)]
+    messages: u64,
+    /// Measure only these: sandbox, host, pipeline, latency
+    only: Vec<String>,
+}
+
+pub fn bench(args: &BenchArgs) -> Result<()> {
+    build::build()?;
+    tidegate_engines::libchdb()?;
+    // The native side is built with the flags of the guests, so that the ratio is the sandbox alone.
+    let mut native =
+        cargo(&["build", "--profile", "module", "-p", "tidegate-bench-native", "--target", "x86_64-unknown-linux-gnu"]);
+    native.env("RUSTFLAGS", "-C llvm-args=-inline-threshold=1000");
+    run(native)?;
+    let mut command = cargo(&["run", "--release", "--no-default-features", "--quiet", "-p", "tidegate-bench", "--"]);
+    command.args(["--messages", &args.messages.to_string()]).args(&args.only);
+    run(command)
+}

@@ -1,0 +1,38 @@
+//! Running other programs from the root of the workspace.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// The root of the workspace.
+pub fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map_or(here.clone(), PathBuf::from)
+}
+
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Cargo with these arguments.
+pub fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+/// Runs it and shows what it prints.
+pub fn run(mut command: Command) -> Result<()> {
+    let shown = format!("{command:?}");
+    eprintln!("\x1b[2m$ {}\x1b[0m", shown.replace('"', ""));
+    let status = command.status().with_context(|| format!("failed to run {shown}"))?;
+    if status.success() { Ok(()) } else { bail!("{shown}: {status}") }
+}
+
+/// Whether a program is in the PATH.
+pub fn there_is(program: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
+}

@@ -1,0 +1,151 @@
+//! `cargo xtask test`: everything that CI runs, in the order in which it is cheap to fail.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::build;
+use crate::steps::{cargo, run, there_is};
+
+#[derive(Args)]
+pub struct TestArgs {
+    /// Leave out what needs the real Kafka and ClickHouse
+    #[arg(long)]
+    offline: bool,
+}
+
+const DENY_VERSION: &str = "0.20.2";
+
+struct Report {
+    steps: Vec<(&'static str, Duration)>,
+    skipped: Vec<String>,
+    passed: u64,
+    failed: u64,
+}
+
+pub fn test(args: &TestArgs) -> Result<()> {
+    let mut report = Report { steps: Vec::new(), skipped: Vec::new(), passed: 0, failed: 0 };
+    let done = all(args, &mut report);
+    eprintln!();
+    for (step, took) in &report.steps {
+        eprintln!("{:>7.1} s  {step}", took.as_secs_f64());
+    }
+    for what in &report.skipped {
+        eprintln!("skipped: {what}");
+    }
+    println!("{} passed, {} failed, {} skipped", report.passed, report.failed, report.skipped.len());
+    done
+}
+
+fn all(args: &TestArgs, report: &mut Report) -> Result<()> {
+    report.step("format", || run(cargo(&["fmt", "--all", "--check"])))?;
+    report.step("modules", build::modules)?;
+    report.step("clippy", || {
+        run(cargo(&[
+            "clippy",
+            "--release",
+            "--workspace",
+            "--no-default-features",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    })?;
+    report.step("licences and sources", deny)?;
+    let servers = !args.offline && report.servers()?;
+    report.step("build", || run(cargo(&["build", "--release", "--workspace", "--no-default-features"])))?;
+    if servers {
+        report.step("fetch", || {
+            tidegate_engines::libchdb()?;
+            tidegate_engines::kafka_jars()?;
+            Ok(())
+        })?;
+    }
+    let started = Instant::now();
+    let tested = report.tests(servers);
+    report.steps.push(("tests", started.elapsed()));
+    tested
+}
+
+/// Advisories need a database that no registry carries, so they are not asked for here.
+fn deny() -> Result<()> {
+    if !there_is("cargo-deny") {
+        run(cargo(&["install", "--locked", &format!("cargo-deny@{DENY_VERSION}")]))?;
+    }
+    run(cargo(&["deny", "--workspace", "check", "bans", "licenses", "sources"]))
+}
+
+impl Report {
+    fn step(&mut self, name: &'static str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+        let started = Instant::now();
+        let done = step().with_context(|| name.to_owned());
+        self.steps.push((name, started.elapsed()));
+        done
+    }
+
+    /// Whether the real servers can be run here. In CI they must.
+    fn servers(&mut self) -> Result<bool> {
+        let needed = [("java", "a JRE 17 or later"), ("mvn", "Maven"), ("npm", "Node.js with npm")];
+        let missing: Vec<_> = needed.iter().filter(|(program, _)| !there_is(program)).collect();
+        if missing.is_empty() {
+            return Ok(true);
+        }
+        if install_missing() && needed.iter().all(|(program, _)| there_is(program)) {
+            return Ok(true);
+        }
+        let text = missing.iter().map(|(program, install)| format!("{program} (install {install})"));
+        let text = text.collect::<Vec<_>>().join(", ");
+        if std::env::var_os("CI").is_some() {
+            bail!("the tests with real servers need {text}");
+        }
+        self.skipped.push(format!("tests/tests/real_*: they need {text}"));
+        Ok(false)
+    }
+
+    fn tests(&mut self, servers: bool) -> Result<()> {
+        let mut command = cargo(&["test", "--release", "--workspace", "--no-default-features", "--no-fail-fast"]);
+        command.args(["--features", "tidegate-processor/testkit"]);
+        if !servers {
+            command.args(["--", "--skip", "real_"]);
+        }
+        let mut child = command.stdout(Stdio::piped()).spawn().context("failed to run cargo test")?;
+        let output = child.stdout.take().context("no output")?;
+        for line in BufReader::new(output).lines() {
+            let line = line?;
+            println!("{line}");
+            self.count(&line);
+        }
+        let status = child.wait()?;
+        if status.success() { Ok(()) } else { bail!("tests failed") }
+    }
+
+    /// `test result: ok. 4 passed; 0 failed; …`
+    fn count(&mut self, line: &str) {
+        let Some(rest) = line.strip_prefix("test result: ") else { return };
+        let number = |what: &str| {
+            let words = rest.split([';', '.']).find(|part| part.trim_end().ends_with(what));
+            words.and_then(|part| part.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0)
+        };
+        self.passed += number("passed");
+        self.failed += number("failed");
+    }
+}
+
+/// On a machine of ours: Debian's packages, as root.
+fn install_missing() -> bool {
+    let root = std::fs::metadata("/root").is_ok_and(|_| std::fs::File::open("/root/.").is_ok());
+    if !root || !there_is("apt-get") {
+        return false;
+    }
+    let packages = ["default-jre-headless", "maven", "npm"];
+    let quiet = |arguments: &[&str]| {
+        std::process::Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").status()
+    };
+    let updated = quiet(&["update", "-q"]).is_ok_and(|status| status.success());
+    let install = [&["install", "-y", "--no-install-recommends"], &packages[..]].concat();
+    updated && quiet(&install).is_ok_and(|status| status.success())
+}
