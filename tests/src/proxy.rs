@@ -109,7 +109,9 @@ fn read_head(from: &mut TcpStream) -> Result<Vec<u8>> {
 fn read_answer(server: &mut TcpStream) -> Result<Vec<u8>> {
     let mut answer = read_head(server)?;
     let text = String::from_utf8_lossy(&answer).to_lowercase();
-    if let Some(length) = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<u64>().ok()) {
+    if let Some(length) =
+        text.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<u64>().ok())
+    {
         server.take(length).read_to_end(&mut answer)?;
     } else if text.contains("transfer-encoding: chunked") {
         let mut byte = [0];

@@ -53,7 +53,8 @@ fn assert_calm(tidegate: &Tidegate) {
 fn finish(bed: &Bed, tidegate: Tidegate, stop: &AtomicBool, load: std::thread::JoinHandle<u64>) -> u64 {
     stop.store(true, Ordering::Release);
     let sent = load.join().unwrap();
-    wait_until(Duration::from_secs(120), || bed.is_done()).unwrap_or_else(|error| panic!("{error}\n{}", tidegate.log()));
+    wait_until(Duration::from_secs(120), || bed.is_done())
+        .unwrap_or_else(|error| panic!("{error}\n{}", tidegate.log()));
     assert_calm(&tidegate);
     assert_eq!(rows(bed), sent, "none lost");
     assert_eq!(tidegate.terminate().unwrap().code(), Some(143));
