@@ -3,8 +3,6 @@
 use std::sync::{Arc, Weak};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::group::{Callbacks, Group};
@@ -55,11 +53,8 @@ impl Commit for Committer {
                 self.remember(written, &acknowledged.taken);
                 Ok(acknowledged)
             }
-            Ok(Err(cause)) if is_final(&cause) => {
-                tracing::warn!(%cause, "commit refused: the partitions are somebody else's by now");
-                acknowledged.abandoned.append(&mut acknowledged.taken);
-                Ok(acknowledged)
-            }
+            // Also when the generation is an old one: a rebalance may be going on in which the partitions stay ours. If
+            // they do not, they are not held any more when this is tried again.
             Ok(Err(cause)) => Err(error(cause.to_string())),
             Err(cause) => Err(error(cause.to_string())),
         }
@@ -75,12 +70,6 @@ impl Committer {
             }
         }
     }
-}
-
-/// This process is not the owner any more, and will not be by trying again.
-fn is_final(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{FencedInstanceId, IllegalGeneration, UnknownMemberId};
-    matches!(error.rdkafka_error_code(), Some(IllegalGeneration | UnknownMemberId | FencedInstanceId))
 }
 
 /// `events/0@5, events/3@8`

@@ -2,7 +2,7 @@
 //! thread, inside of its `poll`.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -34,6 +34,8 @@ pub(super) struct Group {
     reader: Thread,
     held: Mutex<BTreeMap<i32, Held>>,
     failure: Mutex<Option<Error>>,
+    /// Nothing is taken on any more.
+    leaving: AtomicBool,
 }
 
 /// A partition that is ours.
@@ -63,7 +65,8 @@ impl Group {
     ) -> Self {
         let topic = settings.topic.as_str().into();
         let (held, failure, events) = (Mutex::default(), Mutex::default(), Mutex::new(Some(events)));
-        Self { settings, topic, metrics, status, runtime, events, reader, held, failure }
+        let leaving = AtomicBool::new(false);
+        Self { settings, topic, metrics, status, runtime, events, reader, held, failure, leaving }
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, BTreeMap<i32, Held>> {
@@ -99,17 +102,26 @@ impl Group {
         self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
     }
 
-    /// Waits until everything sent so far is settled. False: not within the time.
-    pub(super) fn drain(&self) -> bool {
-        let (done, answer) = oneshot::channel();
-        self.send(Event::Flush(Flush { done }));
+    /// Takes on no partitions any more, and asks for everything sent so far to be settled.
+    pub(super) fn begin_to_leave(&self) -> oneshot::Receiver<()> {
+        self.leaving.store(true, Ordering::Release);
+        self.flush()
+    }
+
+    /// Waits until everything sent so far is settled, but not for ever.
+    fn drain(&self) {
+        let answer = self.flush();
         let timeout = self.settings.drain_timeout;
         let settled = self.runtime.block_on(async { tokio::time::timeout(timeout, answer).await });
-        let drained = matches!(settled, Ok(Ok(())));
-        if !drained {
+        if !matches!(settled, Ok(Ok(()))) {
             tracing::warn!(?timeout, "drain did not end in time, what is not written is left uncommitted");
         }
-        drained
+    }
+
+    fn flush(&self) -> oneshot::Receiver<()> {
+        let (done, answer) = oneshot::channel();
+        self.send(Event::Flush(Flush { done }));
+        answer
     }
 
     /// Gives up partitions; those that were not held are passed over.
@@ -128,6 +140,9 @@ impl Group {
     }
 
     fn assign(&self, consumer: &BaseConsumer<Callbacks>, list: &mut TopicPartitionList) {
+        if self.leaving.load(Ordering::Acquire) {
+            return;
+        }
         let numbers = numbers(list);
         let positions = match self.positions(consumer, &numbers) {
             Ok(positions) => positions,

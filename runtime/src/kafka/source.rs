@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka_sys as sys;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::committer::Committer;
 use super::group::{Callbacks, Group};
@@ -265,8 +265,8 @@ impl Reader {
     fn leave(self) -> Result<(), Error> {
         let Self { consumer, group, .. } = self;
         group.status.stopping();
+        let drained = drain(&consumer, &group);
         let held: Vec<i32> = group.held().keys().copied().collect();
-        let drained = held.is_empty() || group.drain();
         group.let_go(held);
         // A commit may be on its way with a reference of its own; the client must end on this thread.
         drop_last(consumer);
@@ -283,6 +283,23 @@ impl Reader {
             }),
         }
     }
+}
+
+/// Polls on meanwhile: a rebalance that is going on needs this member, or its commits are refused.
+fn drain(consumer: &BaseConsumer<Callbacks>, group: &Group) -> bool {
+    let (mut answer, started) = (group.begin_to_leave(), Instant::now());
+    while started.elapsed() < group.settings.drain_timeout {
+        // Messages of partitions that were not taken on come this way; somebody else will read them.
+        if let Some(Err(error)) = consumer.poll(Duration::ZERO) {
+            tracing::warn!(%error, "kafka consumer, while leaving");
+        }
+        match answer.try_recv() {
+            Ok(()) => return true,
+            Err(oneshot::error::TryRecvError::Closed) => return false,
+            Err(oneshot::error::TryRecvError::Empty) => thread::park_timeout(PAUSE),
+        }
+    }
+    false
 }
 
 fn drop_last<T>(mut shared: Arc<T>) {
