@@ -93,9 +93,13 @@ impl MessageBatch {
         self.ends.is_empty()
     }
 
-    /// Payload, key and header bytes.
-    pub fn bytes(&self) -> usize {
-        self.payloads.len() + self.keys.len() + self.header_data.len()
+    /// What the batch holds in memory, with what its vectors have in reserve.
+    pub fn held_bytes(&self) -> usize {
+        let words = self.ends.capacity() + self.key_ends.capacity() + self.header_ends.capacity();
+        let words = words + self.header_counts.capacity() + 2 * (self.offsets.capacity() + self.timestamps.capacity());
+        let bytes =
+            self.payloads.capacity() + self.keys.capacity() + self.header_data.capacity() + self.nulls.capacity();
+        bytes + 4 * words + self.runs.capacity() * size_of::<Run>() + size_of::<Self>()
     }
 
     /// Opens a run: the messages pushed next are of this partition, and reading it went on at `start`.

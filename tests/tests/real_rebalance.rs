@@ -9,7 +9,7 @@ use tidegate_tests::pipeline::Bed;
 use tidegate_tests::tidegate::{Tidegate, wait_until};
 use tidegate_tests::witness::Witness;
 
-const MESSAGES: u64 = 100_000;
+const MESSAGES: u64 = 200_000;
 
 fn rows(bed: &Bed) -> u64 {
     bed.database.number("SELECT count() FROM poison").unwrap()

@@ -34,7 +34,11 @@ impl Problem {
         // The parser ends its texts with the position, which is printed in front here.
         let text = text.split(" at line ").next().unwrap_or(&text);
         let text = text.split("\n").next().unwrap_or(text).trim_start_matches("error: ").trim();
-        Self::new(location, text.to_owned(), nearest_field(text))
+        // Our own scalars say what is wrong; and then the way out.
+        match text.split_once("; ") {
+            Some((wrong, way_out)) => Self::new(location, wrong.to_owned(), Some(way_out.to_owned())),
+            None => Self::new(location, text.to_owned(), nearest_field(text)),
+        }
     }
 }
 
@@ -50,10 +54,10 @@ impl ConfigError {
     }
 }
 
-/// For `unknown field `x`, expected one of `a`, `b``: the field that may have been meant.
+/// For ``unknown field `x`, expected one of a, b``: the field that may have been meant.
 fn nearest_field(text: &str) -> Option<String> {
-    let (unknown, known) = text.strip_prefix("unknown field `")?.split_once('`')?;
-    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let (unknown, known) = text.strip_prefix("unknown field `")?.split_once("`, expected one of ")?;
+    let known: Vec<&str> = known.split(", ").collect();
     Some(hint(unknown, &known, "keys"))
 }
 

@@ -98,7 +98,10 @@ impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = scalar(deserializer)?;
         let digits = text.replace('_', "");
-        digits.parse().map(Self).map_err(|_| D::Error::custom(format!("{text:?} is not a whole number")))
+        digits
+            .parse()
+            .map(Self)
+            .map_err(|_| D::Error::custom(format!("{text:?} is not a whole number; write digits only")))
     }
 }
 
@@ -106,7 +109,9 @@ impl<'de> Deserialize<'de> for Ratio {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = scalar(deserializer)?;
         let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-        ratio.map(Self).ok_or_else(|| D::Error::custom(format!("{text:?} is not a share between 0 and 1")))
+        ratio
+            .map(Self)
+            .ok_or_else(|| D::Error::custom(format!("{text:?} is not a share; write a number between 0 and 1")))
     }
 }
 
@@ -133,13 +138,16 @@ impl<'de> Deserialize<'de> for Secret {
             File(Text),
         }
         let reference = Reference::deserialize(deserializer).map_err(|error| {
-            let hint = "a secret is given by reference: {env: NAME} or {file: PATH}";
-            D::Error::custom(format!("{hint} ({error})"))
+            let text = error.to_string();
+            let what = text.split(['`', '"', '\'']).next().unwrap_or_default().trim();
+            D::Error::custom(format!(
+                "a secret is not written here ({what}); refer to it: {{env: NAME}} or {{file: PATH}}"
+            ))
         })?;
         match reference {
             Reference::Env(Text(name)) => std::env::var(&name)
                 .map(Self)
-                .map_err(|_| D::Error::custom(format!("the secret's variable {name:?} is not set"))),
+                .map_err(|_| D::Error::custom(format!("the secret's variable {name:?} is not set; set it"))),
             Reference::File(Text(path)) => std::fs::read_to_string(&path)
                 .map(|text| Self(text.trim_end_matches(['\r', '\n']).to_owned()))
                 .map_err(|error| D::Error::custom(format!("the secret's file {path:?}: {error}"))),

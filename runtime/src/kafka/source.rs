@@ -112,7 +112,6 @@ impl Stopper {
 impl Reader {
     fn new(brokers: &Brokers, group: Arc<Group>, stop: Arc<AtomicBool>) -> Result<Self, Error> {
         let settings = &group.settings;
-        let per_partition_kib = (settings.read_ahead_bytes >> 10).clamp(2048, 16_384).to_string();
         let mut config = brokers.config(&[
             ("session.timeout.ms", "45000"),
             ("heartbeat.interval.ms", "3000"),
@@ -121,7 +120,8 @@ impl Reader {
             ("fetch.wait.max.ms", "100"),
             ("fetch.queue.backoff.ms", "10"),
             ("queued.min.messages", "100000"),
-            ("queued.max.messages.kbytes", &per_partition_kib),
+            // Per partition, since each has its own queue; two fetches.
+            ("queued.max.messages.kbytes", "2048"),
             ("check.crcs", "true"),
             ("topic.metadata.refresh.interval.ms", "30000"),
         ]);
@@ -220,8 +220,8 @@ impl Reader {
         if batch.is_empty() {
             return;
         }
-        // Offsets, ends and the like are not free either.
-        let credit = self.credits.take(batch.bytes() + batch.len() * 64);
+        batch.payloads.shrink_to_fit();
+        let credit = self.credits.take(batch.held_bytes());
         batch.hold(credit);
         self.group.send(Event::Messages(batch));
     }

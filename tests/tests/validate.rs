@@ -1,0 +1,46 @@
+//! Broken configurations and what `tidegate validate` says of each: `configs/broken/NAME.yaml` and `NAME.txt`.
+//! `UPDATE_GOLDEN=1` writes the texts anew.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tidegate_tests::servers::built;
+
+fn validate(folder: &Path, file: &str) -> Output {
+    Command::new(built("tidegate")).arg("validate").arg(file).current_dir(folder).output().unwrap()
+}
+
+#[test]
+fn every_broken_configuration_is_explained() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/broken");
+    let mut count = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        let output = validate(&folder, &file);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{file}: {said}");
+        assert!(said.contains("hint: ") || file == "not-yaml.yaml", "{file} has no way out: {said}");
+        let golden = path.with_extension("txt");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&golden, &said).unwrap();
+        }
+        assert_eq!(said, fs::read_to_string(&golden).unwrap_or_default(), "{file}");
+        count += 1;
+    }
+    assert!(count >= 10, "only {count} configurations were found");
+}
+
+#[test]
+fn a_good_configuration_is_valid() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    let output = validate(&folder, "good.yaml");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("good.yaml: valid"));
+}
