@@ -1,1 +1,59 @@
-fn main() {}
+//! What tidegate costs, as ratios measured in one run: CPU time, never a clock on the wall where a machine is shared.
+
+mod latency;
+mod pipeline;
+mod sandbox;
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+/// One line of the table.
+pub struct Measured {
+    pub what: String,
+    pub value: f64,
+    /// The bar it is held against; none for a plain number.
+    pub bar: Option<f64>,
+    pub unit: &'static str,
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let after = arguments.iter().position(|given| given == "--messages").map(|at| at + 1);
+    let messages = after.and_then(|at| arguments.get(at)).map_or(Ok(2_000_000), |text| text.parse())?;
+    let only: Vec<&String> = arguments.iter().skip(after.map_or(0, |at| at + 1)).collect();
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|given| *given == name);
+    let mut table = Vec::new();
+    if wanted("sandbox") || wanted("host") {
+        table.extend(sandbox::measure()?);
+    }
+    if wanted("latency") {
+        table.extend(latency::measure()?);
+    }
+    if wanted("pipeline") {
+        table.extend(pipeline::measure(messages)?);
+    }
+    println!("\n{:<70} {:>10}  {:>6}", "", "measured", "bar");
+    for line in &table {
+        let bar = line.bar.map_or(String::new(), |bar| format!("≤ {bar}"));
+        let mark = match line.bar {
+            Some(bar) if line.value > bar => "missed",
+            Some(_) => "met",
+            None => "",
+        };
+        println!("{:<70} {:>10.2}  {:>6}  {} {mark}", line.what, line.value, bar, line.unit);
+    }
+    write(&table)
+}
+
+fn write(table: &[Measured]) -> Result<()> {
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
+    let folder = Path::new(&target).join("bench");
+    std::fs::create_dir_all(&folder)?;
+    let line = |line: &Measured| json!({ "what": line.what, "value": line.value, "bar": line.bar, "unit": line.unit });
+    let lines: Vec<Value> = table.iter().map(line).collect();
+    std::fs::write(folder.join("table.json"), format!("{:#}\n", Value::from(lines)))?;
+    println!("\nalso in {}", folder.join("table.json").display());
+    Ok(())
+}

@@ -1,5 +1,7 @@
 //! The walk against rows of every type, good and damaged.
 
+#![allow(clippy::unwrap_used)]
+
 use proptest::prelude::*;
 use tidegate_rows::{Layout, json, validate};
 

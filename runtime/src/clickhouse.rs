@@ -3,6 +3,7 @@
 
 mod class;
 mod http;
+mod statements;
 mod storage;
 
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use bytes::Bytes;
 
 pub use class::Class;
 pub use http::Answer;
+pub use statements::statements;
 pub use storage::Storage;
 
 /// A cluster to talk to.

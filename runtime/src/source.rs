@@ -9,6 +9,7 @@ use crate::sink::Written;
 
 /// What a source sends, in order, down the one queue that rows travel too.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is a batch")]
 pub enum Event {
     /// Partitions now belong to this process.
     Assigned(Vec<Assigned>),

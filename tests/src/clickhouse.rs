@@ -52,8 +52,8 @@ impl Database {
     /// # Errors
     /// With ClickHouse's exception.
     pub fn run_all(&self, statements: &str) -> Result<()> {
-        for statement in statements.split(';').filter(|statement| !statement.trim().is_empty()) {
-            self.run(statement)?;
+        for statement in tidegate::clickhouse::statements(statements) {
+            self.run(&statement)?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::start::written_topics;
 pub struct DevArgs {
     /// The configuration, YAML
     config: PathBuf,
-    /// Statements to run in ClickHouse first, each file split at semicolons
+    /// Statements to run in ClickHouse first, several to a file
     #[arg(long, value_name = "FILE")]
     schema: Vec<PathBuf>,
     /// Partitions of the topics that pipelines read
@@ -95,8 +95,8 @@ async fn prepare_tables(engine: &ClickHouse, database: &str, files: &[PathBuf]) 
     for file in files {
         let text = std::fs::read_to_string(file);
         let text = text.map_err(|error| Failure::Usage(format!("failed to read {}: {error}", file.display())))?;
-        for statement in text.split(';').filter(|statement| !statement.trim().is_empty()) {
-            let done = cluster.query(statement).await;
+        for statement in clickhouse::statements(&text) {
+            let done = cluster.query(&statement).await;
             done.map_err(|error| failed(format!("{}: {error}", file.display())))?;
         }
     }

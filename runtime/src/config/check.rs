@@ -145,11 +145,11 @@ impl Found {
                 self.at(policy, text, hint(given, &names, "reasons"));
             }
         }
-        let decided = |reason: &&str| {
-            let policy = letters.value.on.iter().find(|(given, _)| given.0 == **reason);
+        let decided = |reason: &str| {
+            let policy = letters.value.on.iter().find(|(given, _)| given.0 == reason);
             policy.is_some_and(|(_, policy)| policy.value != PolicyName::DeadLetter)
         };
-        if letters.value.topic.is_none() && !names.iter().all(|reason| decided(&reason)) {
+        if letters.value.topic.is_none() && !names.iter().all(|reason| decided(reason)) {
             let text = format!("{who} has no topic for dead letters");
             self.at(
                 letters,

@@ -206,8 +206,8 @@ impl Reader {
         for batch in full {
             self.send(batch);
         }
-        if count > 0 {
-            self.mean_bytes = (self.mean_bytes * 3 + bytes / count).div_ceil(4).max(64);
+        if let Some(mean) = bytes.checked_div(count) {
+            self.mean_bytes = (self.mean_bytes * 3 + mean).div_ceil(4).max(64);
         }
         if let Some(error) = failed {
             self.partition_failed(number, position, &error);

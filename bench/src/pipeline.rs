@@ -1,0 +1,49 @@
+//! The whole pipeline against a table that keeps nothing: CPU per message and resident memory.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use tidegate_tests::kafka::Sender;
+use tidegate_tests::pipeline::Bed;
+use tidegate_tests::tidegate::wait_until;
+
+use crate::Measured;
+
+pub fn measure(messages: u64) -> Result<Vec<Measured>> {
+    let mut bed = Bed::new("through", 4)?;
+    bed.database.run("DROP TABLE poison")?;
+    bed.database.run("CREATE TABLE poison (id UInt64, kind Enum8('a' = 1, 'b' = 2), note Nullable(String), partition UInt16, offset UInt64) ENGINE = Null")?;
+    bed.batch = "{ rows: 50000, bytes: 64MiB, time: 2s }".into();
+    let tidegate = bed.start("one")?;
+    let sender = Sender::new(&bed.kafka, &bed.topic())?;
+    let (mut early, mut most) = (0, 0);
+    let started = Instant::now();
+    for id in 0..messages {
+        let note: u64 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let payload = format!("{{\"version\": 1, \"id\": {id}, \"do\": \"row\", \"note\": \"{note:0900}\"}}");
+        sender.send(Some((id % 4) as i32), "k", Some(payload.as_bytes()))?;
+        if id % 50_000 == 0 {
+            let resident = tidegate.resident_bytes();
+            early = if id <= messages / 4 { early.max(resident) } else { early };
+            most = most.max(resident);
+        }
+    }
+    sender.flush()?;
+    wait_until(Duration::from_secs(600), || bed.is_done())?;
+    let seconds = started.elapsed().as_secs_f64();
+    let cpu = tidegate.cpu_seconds();
+    tidegate.terminate()?;
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let plain = |what: String, value, unit| Measured { what, value, bar: None, unit };
+    Ok(vec![
+        plain(format!("whole pipeline, 1 KiB, {messages} messages"), cpu * 1e6 / messages as f64, "CPU µs/message"),
+        plain("  messages per second, sender and servers on the same cores".into(), messages as f64 / seconds, "/s"),
+        Measured {
+            what: "resident memory at most; 150 MiB + 3 × batch bytes".into(),
+            value: mebibytes(most),
+            bar: Some(150.0 + 3.0 * 64.0),
+            unit: "MiB",
+        },
+        plain("  in the first quarter".into(), mebibytes(early), "MiB"),
+    ])
+}

@@ -1,0 +1,150 @@
+//! Every folder of `scenarios/` is a test: `tidegate run` on real Kafka and real ClickHouse.
+//!
+//! ```text
+//! pipeline.yaml         the configuration; {kafka}, {clickhouse}, {database}, {modules}, {admin} are filled in
+//! schema.sql            statements run first; `-- include PATH` takes in a file of the repository
+//! messages.jsonl        {"partition", "key", "value": JSON or "text": …, "headers"}; neither of the two: null
+//! query.sql, rows.jsonl what ClickHouse must answer at the end, in FORMAT JSONEachRow
+//! dead_letters.jsonl    {"key", "reason", "offset"}, in order; may be missing: none
+//! replacements.jsonl    {"key", "value"}, in order; may be missing: none
+//! commit_log.jsonl      {"key", "offset"}: the last record of each key
+//! ```
+//! `UPDATE_GOLDEN=1` writes the expected files anew.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tidegate_tests::kafka::{self, Read};
+use tidegate_tests::servers;
+use tidegate_tests::tidegate::{Tidegate, wait_until};
+
+const TOPICS: [(&str, i32); 4] = [("in", 2), ("commit-log", 1), ("replacements", 1), ("dlq", 1)];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn schema(folder: &Path) -> String {
+    let lines = fs::read_to_string(folder.join("schema.sql")).unwrap();
+    let line = |line: &str| match line.strip_prefix("-- include ") {
+        Some(path) => fs::read_to_string(root().join("..").join(path)).unwrap(),
+        None => line.to_owned(),
+    };
+    lines.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn send(kafka: &str, topic: &str, folder: &Path) {
+    let sender = kafka::Sender::new(kafka, topic).unwrap();
+    for line in fs::read_to_string(folder.join("messages.jsonl")).unwrap().lines() {
+        let message: Value = serde_json::from_str(line).unwrap();
+        let value = message.get("value").map(Value::to_string);
+        let payload = value.or_else(|| message["text"].as_str().map(str::to_owned));
+        let partition = message["partition"].as_i64().unwrap() as i32;
+        sender.send(Some(partition), message["key"].as_str().unwrap(), payload.as_deref().map(str::as_bytes)).unwrap();
+    }
+    sender.flush().unwrap();
+}
+
+/// Compares with the file, line by line.
+fn compare(folder: &Path, file: &str, found: &[Value]) -> Vec<String> {
+    let path = folder.join(file);
+    let lines: String = found.iter().map(|line| format!("{line}\n")).collect();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() && !lines.is_empty() {
+        fs::write(&path, &lines).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    let expected: Vec<Value> = expected.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut wrong = Vec::new();
+    for number in 0..expected.len().max(found.len()) {
+        let (wanted, got) = (expected.get(number), found.get(number));
+        if wanted != got {
+            let show = |value: Option<&Value>| value.map_or("nothing".into(), Value::to_string);
+            wrong.push(format!("{file}:{}\n  expected {}\n  found    {}", number + 1, show(wanted), show(got)));
+        }
+    }
+    wrong
+}
+
+fn run(folder: &Path) -> Vec<String> {
+    let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+    let kafka = servers::kafka();
+    let database = servers::database(&format!("scenario_{}", name.replace('-', "_")));
+    database.run_all(&schema(folder)).unwrap();
+    let topic = |suffix: &str| format!("{name}-{suffix}");
+    let topics = TOPICS.map(|(suffix, partitions)| (topic(suffix), partitions));
+    let topics: Vec<(&str, i32)> = topics.iter().map(|(name, partitions)| (name.as_str(), *partitions)).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(kafka::create_topics(&kafka, &topics)).unwrap();
+    send(&kafka, &topic("in"), folder);
+    let config = fs::read_to_string(folder.join("pipeline.yaml")).unwrap();
+    let modules = servers::module("errors").parent().unwrap().display().to_string();
+    let config = [
+        ("{kafka}", &kafka),
+        ("{clickhouse}", &servers::clickhouse()),
+        ("{database}", &database.name),
+        ("{modules}", &modules),
+        ("{name}", &name),
+    ]
+    .iter()
+    .fold(config, |config, (mark, value)| config.replace(mark, value));
+    let mut tidegate = Tidegate::run(&servers::folder(&name), &name, &config).unwrap();
+    let group = topic("group");
+    let ends = kafka::ends(&kafka, &topic("in")).unwrap();
+    wait_until(Duration::from_secs(60), || {
+        assert!(tidegate.is_running(), "{}", tidegate.log());
+        let Ok(committed) = kafka::committed(&kafka, &group, &topic("in")) else { return Ok(false) };
+        Ok(ends.iter().all(|(partition, end)| *end == 0 || committed.get(partition) == Some(end)))
+    })
+    .unwrap_or_else(|error| panic!("{name}: {error}\n{}", tidegate.log()));
+    assert_eq!(tidegate.terminate().unwrap().code(), Some(143), "{name}: exit code after SIGTERM");
+
+    let query = format!("{} FORMAT JSONEachRow", fs::read_to_string(folder.join("query.sql")).unwrap().trim());
+    let rows: Vec<Value> =
+        database.run(&query).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let letter = |read: Read| {
+        let header = |name: &str| read.headers.get(name).cloned();
+        json!({ "key": text(&read.key), "reason": header("tidegate-reason"), "offset": header("tidegate-offset") })
+    };
+    let letters: Vec<Value> = kafka::read_all(&kafka, &topic("dlq")).unwrap().into_iter().map(letter).collect();
+    let replacement = |read: Read| {
+        let value = read.value.map(|value| serde_json::from_slice::<Value>(&value).unwrap());
+        json!({ "key": text(&read.key), "value": value })
+    };
+    let replaced = kafka::read_all(&kafka, &topic("replacements")).unwrap().into_iter().map(replacement);
+    let replaced: Vec<Value> = replaced.collect();
+    let mut said = BTreeMap::new();
+    for record in kafka::read_all(&kafka, &topic("commit-log")).unwrap() {
+        let value: Value = serde_json::from_slice(&record.value.unwrap()).unwrap();
+        said.insert(text(&record.key), value["offset"].clone());
+    }
+    let said: Vec<Value> = said.into_iter().map(|(key, offset)| json!({ "key": key, "offset": offset })).collect();
+    let mut wrong = compare(folder, "rows.jsonl", &rows);
+    wrong.extend(compare(folder, "dead_letters.jsonl", &letters));
+    wrong.extend(compare(folder, "replacements.jsonl", &replaced));
+    wrong.extend(compare(folder, "commit_log.jsonl", &said));
+    wrong
+}
+
+#[test]
+fn real_every_folder_comes_out_as_it_says() {
+    let mut folders: Vec<_> =
+        fs::read_dir(root().join("scenarios")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(folders.len() >= 3, "only {} scenarios were found", folders.len());
+    let mut wrong = Vec::new();
+    for folder in &folders {
+        let found = run(folder);
+        println!("{}  {}", if found.is_empty() { "ok   " } else { "wrong" }, folder.display());
+        wrong.extend(found.into_iter().map(|text| format!("{}/{text}", folder.display())));
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
