@@ -1,0 +1,155 @@
+//! Rows of every type, written to a real ClickHouse and read back; and what its refusals mean.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tidegate::block::BlockBuilder;
+use tidegate::clickhouse::{Cluster, Settings, Storage};
+use tidegate::error::Remedy;
+use tidegate::sink::Insert;
+use tidegate_rows::{Layout, json, validate};
+use tidegate_tests::servers;
+
+/// Column type, and the bytes of a value.
+fn values() -> Vec<(&'static str, Vec<u8>)> {
+    let wide = |value: i128| [value.to_le_bytes(), if value < 0 { [0xff; 16] } else { [0; 16] }].concat();
+    vec![
+        ("UInt8", vec![7]),
+        ("Int16", vec![0xfe, 0xff]),
+        ("UInt32", 70_000u32.to_le_bytes().to_vec()),
+        ("Int64", i64::MIN.to_le_bytes().to_vec()),
+        ("UInt64", u64::MAX.to_le_bytes().to_vec()),
+        ("Int128", (-(1i128 << 100)).to_le_bytes().to_vec()),
+        ("UInt256", wide(1 << 120)),
+        ("Int256", wide(-5)),
+        ("Float32", 0.1f32.to_le_bytes().to_vec()),
+        ("Float64", 1e21f64.to_le_bytes().to_vec()),
+        ("Bool", vec![1]),
+        ("String", b"\x06\xc3\xa4\"\n\\x".to_vec()),
+        ("LowCardinality(Nullable(String))", b"\x00\x02ab".to_vec()),
+        ("FixedString(3)", b"abc".to_vec()),
+        ("UUID", (1..=16).collect()),
+        ("Date", vec![0x29, 0x51]),
+        ("Date32", (-25_567i32).to_le_bytes().to_vec()),
+        ("DateTime('UTC')", 1_677_512_412u32.to_le_bytes().to_vec()),
+        ("DateTime64(3, 'UTC')", (-1i64).to_le_bytes().to_vec()),
+        ("DateTime64(6, 'UTC')", 1_677_512_412_223_001i64.to_le_bytes().to_vec()),
+        ("Decimal(9, 2)", (-123i32).to_le_bytes().to_vec()),
+        ("Decimal(18, 4)", 10_000i64.to_le_bytes().to_vec()),
+        ("Enum8('a' = 1, 'it\\'s' = -2)", vec![0xfe]),
+        ("Enum16('big' = 300)", vec![0x2c, 0x01]),
+        ("IPv4", vec![4, 3, 2, 1]),
+        ("IPv6", [&[0x20, 1, 0x0d, 0xb8][..], &[0; 11], &[1]].concat()),
+        ("Nullable(UInt32)", vec![1]),
+        ("Array(Nullable(UInt8))", vec![3, 0, 1, 1, 0, 3]),
+        ("Map(String, UInt8)", b"\x02\x01a\x01\x01b\x02".to_vec()),
+        ("Tuple(UInt8, String)", b"\x01\x01a".to_vec()),
+        ("Tuple(x UInt8, y Array(String))", b"\x01\x01\x01a".to_vec()),
+    ]
+}
+
+fn cluster(database: &str) -> Arc<Cluster> {
+    Arc::new(Cluster::new(Settings {
+        hosts: vec!["http://127.0.0.1:9".into(), servers::clickhouse()],
+        database: database.into(),
+        user: "default".into(),
+        password: String::new(),
+        timeout: Duration::from_secs(20),
+    }))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn every_type_is_written_and_printed_as_clickhouse_does() {
+    let database = servers::database("types");
+    let columns: Vec<(String, &str)> =
+        values().iter().enumerate().map(|(n, (kind, _))| (format!("c{n}"), *kind)).collect();
+    let definitions: Vec<_> = columns.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
+    database.run(&format!("CREATE TABLE t ({}) ENGINE = Memory", definitions.join(", "))).unwrap();
+    let row: Vec<u8> = values().into_iter().flat_map(|(_, bytes)| bytes).collect();
+    // What DESCRIBE prints is what rows are walked by.
+    let described = runtime().block_on(cluster("types").describe("t")).unwrap();
+    let layout = Layout::parse(described.iter().map(|column| (column.name.clone(), &column.kind))).unwrap();
+    validate(&layout, &row).unwrap();
+
+    let mut builder = BlockBuilder::new();
+    let copies = 20_000;
+    for _ in 0..copies {
+        builder.append(&row, 1);
+    }
+    let names: Vec<String> = columns.into_iter().map(|(name, _)| name).collect();
+    // The first host is not there: the second is used.
+    let storage = Storage::new("t", cluster("types"), "t", &names);
+    runtime().block_on(storage.insert(&builder.finish("one".into()), 1)).unwrap();
+    assert_eq!(database.number("SELECT count() FROM t").unwrap(), copies);
+
+    let settings = "SETTINGS output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 0";
+    let theirs = database.run(&format!("SELECT * FROM t LIMIT 1 {settings} FORMAT JSONEachRow")).unwrap();
+    let theirs: Map<String, Value> = serde_json::from_str(&theirs).unwrap();
+    let ours = json::row(&layout, &row).unwrap();
+    for column in layout.columns() {
+        let (ours, theirs) = (&ours[&column.name], &theirs[&column.name]);
+        // ClickHouse prints wide integers as digits, which few readers of JSON can take; here they are text.
+        let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
+        let same = ours == theirs || number(ours).is_some_and(|ours| Some(ours) == number(theirs));
+        assert!(same, "{}: {ours} and ClickHouse prints {theirs}", column.kind);
+    }
+}
+
+#[test]
+fn refusals_are_told_apart() {
+    let database = servers::database("refusals");
+    database.run("CREATE TABLE strict (n UInt8, CONSTRAINT small CHECK n < 5) ENGINE = Memory").unwrap();
+    let block = |byte: u8| {
+        let mut builder = BlockBuilder::new();
+        builder.append(&[byte], 1);
+        builder.finish("x".into())
+    };
+    let insert = |table: &str, column: &str, byte: u8| {
+        let storage = Storage::new("s", cluster("refusals"), table, &[column.to_owned()]);
+        runtime().block_on(storage.insert(&block(byte), 1))
+    };
+    insert("strict", "n", 1).unwrap();
+    let unknown = insert("nowhere", "n", 1).unwrap_err();
+    assert_eq!((unknown.code, unknown.remedy), (Some(60), Remedy::Hold));
+    assert!(
+        unknown.message.starts_with("failed to write 1 rows (0.0 MiB) to table \"nowhere\" at http://127.0.0.1"),
+        "{unknown}"
+    );
+    let constraint = insert("strict", "n", 9).unwrap_err();
+    assert_eq!((constraint.code, constraint.remedy), (Some(469), Remedy::Hold));
+    let column = insert("strict", "m", 1).unwrap_err();
+    assert_eq!((column.code, column.remedy), (Some(16), Remedy::Hold));
+    assert_eq!(database.number("SELECT count() FROM strict").unwrap(), 1);
+}
+
+#[test]
+fn the_same_token_is_written_once_where_the_table_deduplicates() {
+    let database = servers::database("dedup");
+    let engine = "MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100";
+    database.run(&format!("CREATE TABLE t (n UInt8) ENGINE = {engine}")).unwrap();
+    let storage = Storage::new("t", cluster("dedup"), "t", &["n".to_owned()]);
+    let mut builder = BlockBuilder::new();
+    builder.append(&[1, 2, 3], 3);
+    let block = builder.finish("same".into());
+    for attempt in 1..4 {
+        runtime().block_on(storage.insert(&block, attempt)).unwrap();
+    }
+    assert_eq!(database.number("SELECT count() FROM t").unwrap(), 3);
+}
+
+#[test]
+fn the_schema_of_errors_takes_every_column_of_its_module() {
+    let database = servers::database("errors_schema");
+    database.run_all(include_str!("../../processors/errors/schema.sql")).unwrap();
+    let described = runtime().block_on(cluster("errors_schema").describe("errors")).unwrap();
+    let computed: Vec<_> =
+        described.iter().filter(|column| column.default_kind == "MATERIALIZED").map(|c| c.name.as_str()).collect();
+    assert_eq!(computed, ["user_hash", "_tags_hash_map", "_flags_hash_map", "transaction_hash"]);
+}
