@@ -87,8 +87,8 @@ fn print(kind: &Type, bytes: &[u8]) -> Value {
         Type::UInt(_) => little_endian(bytes).into(),
         Type::Int(_) => extended(bytes).into(),
         Type::Bool => (bytes[0] != 0).into(),
-        Type::Float32 => float(f32::from_le_bytes(fixed(bytes))),
-        Type::Float64 => float(f64::from_le_bytes(fixed(bytes))),
+        Type::Float32 => float(serde_json::to_string(&f32::from_le_bytes(fixed(bytes)))),
+        Type::Float64 => float(serde_json::to_string(&f64::from_le_bytes(fixed(bytes)))),
         Type::String | Type::FixedString(_) => String::from_utf8_lossy(bytes).into(),
         Type::Uuid => uuid_text(bytes).into(),
         Type::Date => calendar::date(little_endian(bytes) as i64).into(),
@@ -117,12 +117,12 @@ fn extended(bytes: &[u8]) -> i64 {
     (little_endian(bytes) << unused) as i64 >> unused
 }
 
-/// The shortest text that reads back as the same number; null for what JSON has no number for.
-fn float(value: impl Into<f64> + std::fmt::Display) -> Value {
-    let text = value.to_string();
-    match text.parse::<f64>().ok().filter(|parsed| parsed.is_finite()) {
-        Some(parsed) if parsed.fract() == 0.0 && parsed.abs() < 9e15 => (parsed as i64).into(),
-        Some(parsed) => Number::from_f64(parsed).map_or(Value::Null, Value::Number),
+/// The shortest text that reads back as the same number, whole ones without a fraction; null for what JSON has no
+/// number for.
+fn float(text: serde_json::Result<String>) -> Value {
+    match text.ok().and_then(|text| text.parse::<f64>().ok()) {
+        Some(number) if number.fract() == 0.0 && number.abs() < 9e15 => (number as i64).into(),
+        Some(number) => Number::from_f64(number).map_or(Value::Null, Value::Number),
         None => Value::Null,
     }
 }

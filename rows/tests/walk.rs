@@ -14,6 +14,8 @@ fn columns() -> Vec<(&'static str, &'static str, Vec<u8>, serde_json::Value)> {
         ("u128", "UInt128", (1u128 << 100).to_le_bytes().to_vec(), json!((1u128 << 100).to_string())),
         ("f64", "Float64", 1.5f64.to_le_bytes().to_vec(), json!(1.5)),
         ("f32", "Float32", 0.1f32.to_le_bytes().to_vec(), json!(0.1)),
+        ("tie", "Float32", vec![0xa2, 0x3c, 0xea, 0x49], json!(1918868.2)),
+        ("nan", "Float64", f64::NAN.to_le_bytes().to_vec(), json!(null)),
         ("flag", "Bool", vec![1], json!(true)),
         ("text", "LowCardinality(String)", b"\x02ab".to_vec(), json!("ab")),
         ("fixed", "FixedString(3)", b"abc".to_vec(), json!("abc")),

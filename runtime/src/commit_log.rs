@@ -112,7 +112,8 @@ impl Record {
         let (Some(topic), Some(partition), Some(group)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(DecodeError(format!("the key {key:?} is not topic:partition:group")));
         };
-        let partition = partition.parse().map_err(|_| DecodeError(format!("partition {partition:?} in the key")))?;
+        let number = partition.parse().ok().filter(|number| *number >= 0);
+        let partition = number.ok_or_else(|| DecodeError(format!("partition {partition:?} in the key")))?;
         let text = std::str::from_utf8(value).map_err(|_| wrong("the value is not UTF-8"))?;
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let value = if digits {
@@ -122,6 +123,9 @@ impl Record {
         } else {
             serde_json::from_str(text).map_err(|error| DecodeError(format!("value: {error}")))?
         };
+        if value.offset < 0 {
+            return Err(wrong("the offset is negative"));
+        }
         Ok(Self {
             topic: topic.to_owned(),
             partition,
@@ -179,6 +183,9 @@ fn legacy_time(text: &str) -> Option<f64> {
     let mut clock = clock.split(':');
     let (hour, minute) = (clock.next()?.parse::<f64>().ok()?, clock.next()?.parse::<f64>().ok()?);
     let second: f64 = clock.next()?.parse().ok()?;
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
     let days =
         year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * month + 2) / 5 + day
@@ -209,6 +216,17 @@ mod tests {
         let read = Record::decode(b"events:0:g", b"70", Some(b"2023-10-04T01:12:26.250000Z")).unwrap();
         assert_eq!((read.offset, read.orig_message_ts), (70, 1_696_381_946.25));
         assert_eq!(Record::decode(b"events:0:g", b"70", None).unwrap().offset, 70);
+    }
+
+    #[test]
+    fn nonsense_is_an_error_or_no_time() {
+        for (key, value) in
+            [("events:-1:g", "5"), ("events:0:g", "{\"offset\":-5,\"orig_message_ts\":1.0}"), ("events", "5")]
+        {
+            assert!(Record::decode(key.as_bytes(), value.as_bytes(), None).is_err(), "{key} {value}");
+        }
+        let far = b"9223372036854775807-01-01T00:00:00.0Z";
+        assert_eq!(Record::decode(b"events:0:g", b"70", Some(far)).unwrap().orig_message_ts, 0.0);
     }
 
     #[test]

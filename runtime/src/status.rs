@@ -125,8 +125,12 @@ impl PipelineStatus {
         self.change(|state| state.held.remove(stage));
     }
 
+    /// Something failed and is tried again: a sign of life, however long it takes.
     pub fn last_error(&self, text: &str) {
-        self.change(|state| state.last_error = Some(Told { text: text.to_owned(), at: now() }));
+        self.change(|state| {
+            state.last_error = Some(Told { text: text.to_owned(), at: now() });
+            state.partitions.values_mut().for_each(|position| position.moved = Some(Instant::now()));
+        });
     }
 
     pub fn module(&self, module: &ModuleName) {
@@ -217,6 +221,8 @@ mod tests {
         pipeline.read(&partition, 9, Some(12));
         std::thread::yield_now();
         assert_eq!(status.wedged(std::time::Duration::ZERO), ["p"]);
+        pipeline.last_error("connection refused, trying again");
+        assert!(status.wedged(std::time::Duration::from_secs(60)).is_empty());
         pipeline.hold("insert into t", "code 60");
         assert!(status.wedged(std::time::Duration::ZERO).is_empty());
         pipeline.clear("insert into t");

@@ -87,7 +87,10 @@ impl Found {
                 self.at(&cluster.hosts, text, "write hosts: [\"http://host:8123\"]");
             }
             for host in &cluster.hosts.value {
-                if !host.0.starts_with("http://") && !host.0.starts_with("https://") {
+                if host.0.contains('@') {
+                    let text = format!("cluster {name:?} has a host with a user or a password in its URL");
+                    self.at(&cluster.hosts, text, "write user: and password: beside hosts:");
+                } else if !host.0.starts_with("http://") && !host.0.starts_with("https://") {
                     let text = format!("cluster {name:?} has host {:?}", host.0);
                     self.at(&cluster.hosts, text, "a host is http://HOST:PORT or https://HOST:PORT");
                 }
@@ -120,6 +123,12 @@ impl Found {
             for storage in storages {
                 self.known(storage, &config.storages, &format!("{who}, output {output:?},"), "storage");
             }
+            let mut names: Vec<&str> = storages.iter().map(|storage| storage.value.0.as_str()).collect();
+            names.sort_unstable();
+            if names.windows(2).any(|pair| pair[0] == pair[1]) {
+                let text = format!("{who} sends output {output:?} to one storage twice");
+                self.at(&pipeline.outputs, text, "name each storage once; every row would be there twice");
+            }
             if storages.is_empty() {
                 let text = format!("{who} sends output {output:?} to no storage");
                 self.at(&pipeline.outputs, text, "name one storage at least");
@@ -133,7 +142,31 @@ impl Found {
             let text = format!("{who} may do nothing at a time");
             self.at(&pipeline.topic, text, "inserts_in_flight and workers are 1 at least");
         }
+        self.topics(&who, pipeline);
         self.dead_letters(&who, pipeline);
+    }
+
+    /// What a pipeline writes must not come back to it, and each topic has one kind of message.
+    fn topics(&mut self, who: &str, pipeline: &Pipeline) {
+        let commit_log = pipeline.commit_log.as_ref().map(|log| log.topic.value.0.as_str());
+        let replacements = pipeline.replacements.as_ref().map(|to| to.topic.0.as_str());
+        let letters = pipeline.dead_letters.value.topic.as_ref().map(|topic| topic.0.as_str());
+        let mut topics: Vec<&str> = [commit_log, replacements, letters].into_iter().flatten().collect();
+        topics.push(&pipeline.topic.value.0);
+        topics.sort_unstable();
+        if let Some(pair) = topics.windows(2).find(|pair| pair[0] == pair[1]) {
+            let text = format!("{who} uses topic {:?} for two things", pair[0]);
+            self.at(&pipeline.topic, text, "its topic, commit log, replacements and dead letters are four topics");
+        }
+        let colon = pipeline.topic.value.0.contains(':') || pipeline.group.0.contains(':');
+        if colon && pipeline.commit_log.is_some() {
+            let text = format!("{who} has a colon in its topic or group");
+            self.at(
+                &pipeline.topic,
+                text,
+                "keys of the commit log are topic:partition:group; readers split them there",
+            );
+        }
     }
 
     fn dead_letters(&mut self, who: &str, pipeline: &Pipeline) {

@@ -189,14 +189,14 @@ impl Group {
             asked.add_partition(&self.topic, *number);
         }
         let committed = self.insist(|| consumer.committed_offsets(asked.clone(), REQUEST_TIMEOUT))?;
-        let position = |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+        let position = |(index, element): (usize, rdkafka::topic_partition_list::TopicPartitionListElem<'_>)| {
             let number = element.partition();
             match element.offset() {
-                Offset::Offset(position) => Ok((number, position, note(element.metadata()))),
+                Offset::Offset(position) => Ok((number, position, note(metadata(&committed, index)))),
                 _ => Ok((number, self.first_position(consumer, number)?, None)),
             }
         };
-        committed.elements().into_iter().map(position).collect()
+        committed.elements().into_iter().enumerate().map(position).collect()
     }
 
     fn first_position(&self, consumer: &BaseConsumer<Callbacks>, number: i32) -> Result<i64, Error> {
@@ -270,8 +270,24 @@ fn numbers(list: &TopicPartitionList) -> Vec<i32> {
 }
 
 /// Ours is JSON; some clients store a zero byte at the end, and others have notes of their own.
-fn note(metadata: &str) -> Option<CommitNote> {
-    serde_json::from_str(metadata.trim_end_matches('\0')).ok()
+fn note(metadata: &[u8]) -> Option<CommitNote> {
+    let end = metadata.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    serde_json::from_slice(&metadata[..end]).ok()
+}
+
+/// The note beside a committed offset. rust-rdkafka hands it out as text and panics where it is none; other clients may
+/// have left anything there.
+fn metadata(list: &TopicPartitionList, index: usize) -> &[u8] {
+    // SAFETY: the list is alive, `index` is below its count, and librdkafka gives the length beside the pointer.
+    unsafe {
+        let list = &*list.ptr();
+        assert!(index < usize::try_from(list.cnt).unwrap_or(0), "an element of this list");
+        let element = &*list.elems.add(index);
+        if element.metadata.is_null() {
+            return &[];
+        }
+        std::slice::from_raw_parts(element.metadata.cast::<u8>(), element.metadata_size)
+    }
 }
 
 #[cfg(test)]
@@ -280,9 +296,9 @@ mod tests {
 
     #[test]
     fn notes_of_others_are_passed_over() {
-        let ours = note("{\"orig_message_ts\":5.25,\"received_p99\":null}\0");
+        let ours = note(b"{\"orig_message_ts\":5.25,\"received_p99\":null}\0");
         assert_eq!(ours, Some(CommitNote { orig_message_ts: 5.25, received_p99: None }));
-        assert_eq!(note(""), None);
-        assert_eq!(note("consumer-1"), None);
+        assert_eq!(note(b""), None);
+        assert_eq!(note(b"consumer-\xff"), None);
     }
 }

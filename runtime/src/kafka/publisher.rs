@@ -1,7 +1,9 @@
 //! Publishing with acknowledgement of all in-sync replicas.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
@@ -11,9 +13,12 @@ use rdkafka::util::Timeout;
 use super::{Brokers, Error};
 use crate::publish::{Publish, PublishError, Record};
 
-/// An idempotent producer.
+/// An idempotent producer, made anew after an error that it cannot survive.
 #[derive(Clone)]
-pub struct Publisher(FutureProducer);
+pub struct Publisher {
+    config: ClientConfig,
+    producer: Arc<Mutex<FutureProducer>>,
+}
 
 impl Publisher {
     /// # Errors
@@ -27,12 +32,25 @@ impl Publisher {
             ("partitioner", "consistent_random"),
         ]);
         config.set("acks", "all").set("enable.idempotence", "true");
-        config.create().map(Self).map_err(|error| Error::Client(error.to_string()))
+        let producer = config.create().map_err(|error| Error::Client(error.to_string()))?;
+        Ok(Self { config, producer: Arc::new(Mutex::new(producer)) })
+    }
+
+    fn producer(&self) -> FutureProducer {
+        self.producer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// A fatal error stays: with this client nothing would ever be published again.
+    fn make_anew(&self) {
+        match self.config.create() {
+            Ok(producer) => *self.producer.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = producer,
+            Err(error) => tracing::error!(%error, "no new producer to be had"),
+        }
     }
 
     /// Makes the first publish as quick as the others: metadata of the topics is asked for now.
     pub async fn warm_up(&self, topics: Vec<String>) {
-        let producer = self.0.clone();
+        let producer = self.producer();
         let warmed = tokio::task::spawn_blocking(move || {
             for topic in topics {
                 if let Err(error) = producer.client().fetch_metadata(Some(&topic), Duration::from_secs(10)) {
@@ -46,8 +64,9 @@ impl Publisher {
 
 impl Publish for Publisher {
     fn publish(&self, record: Record) -> impl Future<Output = Result<(), PublishError>> + Send {
-        let producer = self.0.clone();
+        let this = self.clone();
         async move {
+            let producer = this.producer();
             let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
             for (name, value) in &record.headers {
                 headers = headers.insert(Header { key: name, value: Some(value) });
@@ -61,11 +80,13 @@ impl Publish for Publisher {
             }
             match producer.send(message, Timeout::Never).await {
                 Ok(_) => Ok(()),
-                Err((error, _)) => Err(PublishError {
-                    hold: needs_somebody(&error),
-                    cause: error.to_string(),
-                    topic: record.topic.clone(),
-                }),
+                Err((error, _)) => {
+                    if producer.client().fatal_error().is_some() {
+                        this.make_anew();
+                    }
+                    let hold = needs_somebody(&error);
+                    Err(PublishError { hold, cause: error.to_string(), topic: record.topic.clone() })
+                }
             }
         }
     }
@@ -73,14 +94,13 @@ impl Publish for Publisher {
 
 fn needs_somebody(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{
-        ClusterAuthorizationFailed, Fatal, MessageSizeTooLarge, TopicAuthorizationFailed, UnknownPartition,
-        UnknownTopic, UnknownTopicOrPartition,
+        ClusterAuthorizationFailed, MessageSizeTooLarge, TopicAuthorizationFailed, UnknownPartition, UnknownTopic,
+        UnknownTopicOrPartition,
     };
     matches!(
         error.rdkafka_error_code(),
         Some(
             ClusterAuthorizationFailed
-                | Fatal
                 | MessageSizeTooLarge
                 | TopicAuthorizationFailed
                 | UnknownPartition

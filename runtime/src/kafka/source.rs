@@ -48,6 +48,14 @@ struct Reader {
     reported: Instant,
 }
 
+/// Errors after which librdkafka goes on behind the messages it could not read.
+const SKIPS: [sys::rd_kafka_resp_err_t; 5] = [
+    sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__BAD_MSG,
+    sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__BAD_COMPRESSION,
+    sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED,
+    sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE,
+    sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_INVALID_MSG,
+];
 /// Queues wake the thread; this is for what does not.
 const PAUSE: Duration = Duration::from_millis(10);
 const REPORT_EVERY: Duration = Duration::from_millis(100);
@@ -230,6 +238,11 @@ impl Reader {
         let partition = self.group.partition(number);
         if error.code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET {
             return self.group.fail(Error::OutOfRange { partition: partition.to_string(), position });
+        }
+        // The client would read on behind what it cannot read: messages would be lost in silence.
+        if SKIPS.contains(&error.code) {
+            let cause = format!("{partition}@{position}: {}", error.text);
+            return self.group.fail(Error::Read { topic: self.group.topic.to_string(), cause });
         }
         tracing::warn!(%partition, error = error.text, "reading a partition failed, the client tries again");
         self.group.status.last_error(&format!("{partition}: {}", error.text));

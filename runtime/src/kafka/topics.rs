@@ -31,9 +31,15 @@ pub fn partitions(brokers: &Brokers, topics: &[String]) -> Vec<Result<usize, Top
         let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT / 3);
         let metadata = metadata.map_err(|error| unreachable(error.to_string()))?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
-        match found.filter(|found| found.error().is_none()).map(|found| found.partitions().len()) {
-            None | Some(0) => Err(TopicError::Unknown { topic: topic.clone() }),
-            Some(count) => Ok(count),
+        let unknown = Err(TopicError::Unknown { topic: topic.clone() });
+        let Some(found) = found else { return unknown };
+        match found.error() {
+            Some(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => unknown,
+            Some(code) => {
+                Err(unreachable(format!("topic {topic:?}: {}", rdkafka::types::RDKafkaErrorCode::from(code))))
+            }
+            None if found.partitions().is_empty() => unknown,
+            None => Ok(found.partitions().len()),
         }
     };
     topics.iter().map(ask).collect()
