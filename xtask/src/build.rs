@@ -10,7 +10,8 @@ use crate::steps::{cargo, root, run, target};
 const WASM: &str = "wasm32-unknown-unknown";
 
 pub fn build() -> Result<()> {
-    run(cargo(&["build", "--release", "--no-default-features", "-p", "tidegate", "-p", "tidegate-engines"]))?;
+    // The whole workspace: with a part of it, features differ and everything would be built once more.
+    run(cargo(&["build", "--release", "--workspace", "--no-default-features"]))?;
     modules()
 }
 
