@@ -1,10 +1,12 @@
 //! `cargo xtask bench`: costs, as ratios measured in one run.
 
+use std::process::Command;
+
 use anyhow::Result;
 use clap::Args;
 
 use crate::build;
-use crate::steps::{cargo, run};
+use crate::steps::{cargo, run, target};
 
 #[derive(Args)]
 pub struct BenchArgs {
@@ -23,7 +25,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
         cargo(&["build", "--profile", "module", "-p", "tidegate-bench-native", "--target", "x86_64-unknown-linux-gnu"]);
     native.env("RUSTFLAGS", "-C llvm-args=-inline-threshold=1000");
     run(native)?;
-    let mut command = cargo(&["run", "--release", "--no-default-features", "--quiet", "-p", "tidegate-bench", "--"]);
+    let mut command = Command::new(target().join("release/tidegate-bench"));
     command.args(["--messages", &args.messages.to_string()]).args(&args.only);
     run(command)
 }

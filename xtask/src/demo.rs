@@ -1,10 +1,12 @@
 //! `cargo xtask demo`: the main job on a fresh machine.
 
+use std::process::Command;
+
 use anyhow::Result;
 use clap::Args;
 
 use crate::build;
-use crate::steps::{cargo, run};
+use crate::steps::{run, target};
 
 #[derive(Args)]
 pub struct DemoArgs {
@@ -19,8 +21,7 @@ pub struct DemoArgs {
 pub fn demo(args: &DemoArgs) -> Result<()> {
     build::build()?;
     tidegate_engines::libchdb()?;
-    let mut command =
-        cargo(&["run", "--release", "--no-default-features", "--quiet", "-p", "tidegate-tests", "--bin", "demo", "--"]);
+    let mut command = Command::new(target().join("release/demo"));
     command.args(["--messages", &args.messages.to_string()]);
     if args.stay {
         command.arg("--stay");

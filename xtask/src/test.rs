@@ -42,7 +42,6 @@ pub fn test(args: &TestArgs) -> Result<()> {
 
 fn all(args: &TestArgs, report: &mut Report) -> Result<()> {
     report.step("format", || run(cargo(&["fmt", "--all", "--check"])))?;
-    report.step("modules", build::modules)?;
     report.step("clippy", || {
         run(cargo(&[
             "clippy",
@@ -57,7 +56,7 @@ fn all(args: &TestArgs, report: &mut Report) -> Result<()> {
     })?;
     report.step("licences and sources", deny)?;
     let servers = !args.offline && report.servers()?;
-    report.step("build", || run(cargo(&["build", "--release", "--workspace", "--no-default-features"])))?;
+    report.step("build", build::build)?;
     if servers {
         report.step("fetch", || {
             tidegate_engines::libchdb()?;
