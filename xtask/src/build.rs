@@ -42,7 +42,9 @@ fn crates_in(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.join("Cargo.toml").is_file() {
+        // What is no component is a library of theirs.
+        let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap_or_default();
+        if manifest.contains("cdylib") {
             names.push(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
         }
     }

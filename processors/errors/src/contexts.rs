@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use shared::entries::{Entries, Key};
+use shared::lenient::{Flag, Lenient, List, Object, Scalar, Str, Text};
 use tidegate_processor::Uuid;
-
-use crate::event::object;
-use crate::lenient::{Flag, List, Object, Scalar, Str, Text};
 
 /// `data.contexts`, taken apart while it is read.
 #[derive(Debug, Default)]
@@ -18,10 +17,6 @@ pub struct Contexts<'a> {
     pub replay: Replay<'a>,
     pub flags: Flags<'a>,
 }
-
-/// An object's entries, sorted by key; of equal keys the last.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entries<'a, T>(pub Vec<(Cow<'a, str>, T)>);
 
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
@@ -123,57 +118,6 @@ impl<'a> Flags<'a> {
     }
 }
 
-impl<T> Default for Entries<'_, T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'a, T> Entries<'a, T> {
-    fn sorted(mut entries: Vec<(Cow<'a, str>, T)>) -> Self {
-        // Stable, and turned round: of equal keys the last comes first, and the others go.
-        entries.reverse();
-        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-        entries.dedup_by(|(later, _), (first, _)| later == first);
-        Self(entries)
-    }
-
-    fn put(&mut self, key: Cow<'a, str>, value: T) {
-        match self.0.binary_search_by(|(have, _)| have.cmp(&key)) {
-            Ok(at) => self.0[at].1 = value,
-            Err(at) => self.0.insert(at, (key, value)),
-        }
-    }
-}
-
-impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Entries<'a, T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EntriesVisitor(std::marker::PhantomData))
-    }
-}
-
-struct EntriesVisitor<T>(std::marker::PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
-    type Value = Entries<'de, T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(Key(key)) = map.next_key()? {
-            entries.push((key, map.next_value()?));
-        }
-        Ok(Entries::sorted(entries))
-    }
-}
-
-/// A key, borrowed where it has no escapes.
-#[derive(serde::Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
 impl<'de: 'a, 'a> Deserialize<'de> for Contexts<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ContextsVisitor)
@@ -202,22 +146,5 @@ impl<'de> Visitor<'de> for ContextsVisitor {
         }
         contexts.plain = Entries::sorted(plain);
         Ok(contexts)
-    }
-}
-
-/// Reads an object, or takes the default.
-struct Lenient<T>(std::marker::PhantomData<T>);
-
-impl<T> Lenient<T> {
-    fn new() -> Self {
-        Self(std::marker::PhantomData)
-    }
-}
-
-impl<'de, T: Deserialize<'de> + Default> serde::de::DeserializeSeed<'de> for Lenient<T> {
-    type Value = T;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        object(deserializer)
     }
 }

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
+use shared::entries::Entries;
+use shared::lenient::{Flag, List, Object, Str, Text, float, object};
+use shared::who::{Request, Sdk, User};
 
-use crate::contexts::{Contexts, Entries};
+use crate::contexts::Contexts;
 use crate::exception::{Exception, Thread};
-use crate::lenient::{Flag, Float, List, Object, Scalar, Str, Text};
 use crate::tags::Tags;
 
 #[derive(Deserialize)]
@@ -75,53 +77,8 @@ pub struct Values<T> {
     pub values: Vec<T>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub struct User<'a> {
-    #[serde(borrow)]
-    pub id: Text<'a>,
-    #[serde(borrow)]
-    pub username: Text<'a>,
-    #[serde(borrow)]
-    pub email: Text<'a>,
-    #[serde(borrow)]
-    pub ip_address: Str<'a>,
-    #[serde(borrow, deserialize_with = "object")]
-    pub geo: Entries<'a, Scalar<'a>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub struct Request<'a> {
-    #[serde(borrow)]
-    pub method: Text<'a>,
-    #[serde(borrow)]
-    headers: List<List<Text<'a>>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub struct Sdk<'a> {
-    #[serde(borrow)]
-    pub name: Text<'a>,
-    #[serde(borrow)]
-    pub version: Text<'a>,
-    #[serde(borrow)]
-    pub integrations: List<Text<'a>>,
-}
-
 /// Name and version, sorted by name.
 pub type Modules<'a> = Entries<'a, Text<'a>>;
-
-impl<'a> Request<'a> {
-    /// The first header that is exactly `Referer` or `Referrer`.
-    pub fn referer(&self) -> Option<&str> {
-        self.headers.0.iter().find_map(|List(pair)| match pair.as_slice() {
-            [name, value] if name.is("Referer") || name.is("Referrer") => value.get(),
-            _ => None,
-        })
-    }
-}
 
 impl<T> Default for Values<T> {
     fn default() -> Self {
@@ -140,13 +97,4 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Values<T> {
         let Holder { values: List(values) } = Holder::<T>::deserialize(deserializer)?;
         Ok(Self { values: values.into_iter().flatten().map(|Object(value)| value).collect() })
     }
-}
-
-/// An object of `T`, or its default for anything else.
-pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
-    Object::deserialize(deserializer).map(|Object(value)| value)
-}
-
-fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Float::deserialize(deserializer).map(|Float(value)| value)
 }

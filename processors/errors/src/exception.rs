@@ -1,9 +1,7 @@
 //! Exceptions, their stacks and frames, and whether they happened on the main thread.
 
 use serde::{Deserialize, Deserializer};
-
-use crate::event::object;
-use crate::lenient::{Flag, List, Object, Text, Whole};
+use shared::lenient::{Flag, List, Object, Text, Whole, object};
 
 /// One exception of a chain; its place in the chain is its stack level.
 #[derive(Default, Deserialize)]

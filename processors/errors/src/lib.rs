@@ -1,11 +1,8 @@
 //! Error events: topic `events`, table `errors`. README.md says where it differs from the reference.
 
 mod contexts;
-mod datetime;
 mod event;
 mod exception;
-mod lenient;
-mod retention;
 mod row;
 mod tags;
 

@@ -1,14 +1,12 @@
 //! The row: its columns, and what goes into each, in the same order.
 
-use std::net::IpAddr;
-
-use md5::{Digest, Md5};
+use shared::datetime::{self, seconds};
+use shared::{retention, uuid};
 use tidegate_processor::{DateTime, DateTime64, Message, Rejection, Row, Rows, Uuid};
 
 use crate::contexts::Pairs;
 use crate::event::{Data, Event};
 use crate::exception::{Exception, Frame, on_main_thread};
-use crate::{datetime, retention};
 
 /// Every column that is written; MATERIALIZED ones are the table's own.
 pub const COLUMNS: &[(&str, &str)] = &[
@@ -106,7 +104,7 @@ pub fn write(event: &mut Event<'_>, message: &Message<'_>, rows: &mut Rows) -> R
     row.nullable(data.contexts.trace.span()).nullable(data.contexts.trace.uuid());
     row.u16(message.partition() as u16).u64(message.offset() as u64).date_time(seconds(message.timestamp_ms()));
     row.u16(retention::days(event.retention_days)).u8(0);
-    row.u64(event.group_id).uuid(primary_hash(&event.primary_hash)).date_time(DateTime(data.received as u32));
+    row.u64(event.group_id).uuid(uuid::of(&event.primary_hash)).date_time(DateTime(data.received as u32));
     row.string(&event.message).string(data.title.or_empty()).string(data.culprit.or_empty());
     row.nullable(data.tags.get("level"));
     row.nullable(data.location.0.as_deref()).nullable(data.version.0.as_deref()).string(data.kind.or_empty());
@@ -128,12 +126,7 @@ pub fn write(event: &mut Event<'_>, message: &Message<'_>, rows: &mut Rows) -> R
 }
 
 fn who(row: &mut Row<'_>, data: &Data<'_>) {
-    let ip = data.user.ip_address.0.as_deref().and_then(|text| text.parse::<IpAddr>().ok());
-    let (v4, v6) = match ip {
-        Some(IpAddr::V4(v4)) => (Some(v4), None),
-        Some(IpAddr::V6(v6)) => (None, Some(v6)),
-        None => (None, None),
-    };
+    let (v4, v6) = data.user.addresses();
     row.nullable(v4).nullable(v6).string(data.tags.get("sentry:user").unwrap_or_default());
     row.nullable(data.user.id.get()).nullable(data.user.username.get()).nullable(data.user.email.get());
 }
@@ -167,13 +160,4 @@ fn frames(row: &mut Row<'_>, exceptions: &[Exception<'_>]) {
     row.array(frames.iter().map(|(_, frame)| frame.package.get()));
     row.array(frames.iter().map(|(_, frame)| frame.module.get()));
     row.array(frames.iter().map(|(level, _)| Some(*level)));
-}
-
-/// A hash that is no UUID becomes one: its MD5.
-fn primary_hash(text: &str) -> Uuid {
-    Uuid::parse(text).unwrap_or_else(|| Uuid(Md5::digest(text.as_bytes()).into()))
-}
-
-fn seconds(milliseconds: i64) -> DateTime {
-    DateTime(u32::try_from(milliseconds.div_euclid(1000).max(0)).unwrap_or(u32::MAX))
 }

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
-
-use crate::lenient::{List, Text};
+use shared::lenient::{List, Text};
 
 /// Pairs with key and value, sorted by both, bytewise. Duplicates stay.
 #[derive(Debug, Default)]

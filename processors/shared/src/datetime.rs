@@ -1,11 +1,19 @@
 //! Times as text: `2023-02-27T15:40:12.223000Z`, the fraction optional.
 
+use tidegate_processor::DateTime;
+
 /// Milliseconds since 1970. Missing: 0. Not of this form: `now_ms`.
 pub fn milliseconds(text: Option<&str>, now_ms: i64) -> i64 {
     text.map_or(0, |text| parse(text).unwrap_or(now_ms))
 }
 
-fn parse(text: &str) -> Option<i64> {
+/// Milliseconds as a `DateTime`, at the nearest end where they do not fit.
+pub fn seconds(milliseconds: i64) -> DateTime {
+    DateTime(u32::try_from(milliseconds.div_euclid(1000).max(0)).unwrap_or(u32::MAX))
+}
+
+/// Milliseconds since 1970, if the text is a time.
+pub fn parse(text: &str) -> Option<i64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
     let [year, month, day] = numbers(date, '-')?;

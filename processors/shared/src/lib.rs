@@ -1,0 +1,8 @@
+//! Rules that several processors follow, each in a module named after what it does.
+
+pub mod datetime;
+pub mod entries;
+pub mod lenient;
+pub mod retention;
+pub mod uuid;
+pub mod who;
