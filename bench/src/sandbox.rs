@@ -9,14 +9,28 @@ use anyhow::{Context, Result};
 use tidegate::block::BlockBuilder;
 use tidegate::message::{MessageBatch, Parts};
 use tidegate::offset::{Assignment, Partition};
+use tidegate::outcome::OutputRows;
 use tidegate::processor::{Engine, InstanceConfig, Interruption, Isolation, Limits, Module};
-use tidegate_tests::events::{Events, Kind, Mix};
+use tidegate_rows::Layout;
+use tidegate_tests::events::{Events, Mix};
 use tidegate_tests::servers;
 
 use crate::Measured;
 
-const MESSAGES: usize = 4000;
-const ROUNDS: usize = 9;
+/// Many short rounds: what else the machine does then weighs on all sides of a ratio alike.
+const MESSAGES: usize = 1000;
+const ROUNDS: usize = 61;
+
+/// CPU nanoseconds per message of one round.
+struct Round {
+    native: f64,
+    /// The whole call, without the host's walk over the rows, which the native side has not.
+    uninterrupted: f64,
+    epoch: f64,
+    walk: f64,
+    around: f64,
+    least: f64,
+}
 
 struct Native {
     input: ChildStdin,
@@ -24,48 +38,62 @@ struct Native {
 }
 
 pub fn measure() -> Result<Vec<Measured>> {
+    stay_on_this_cpu()?;
     let mut table = Vec::new();
-    for (size, label) in [(512, "0.5 KiB"), (2048, "2 KiB"), (10_240, "10 KiB")] {
-        let mix = Mix { median_bytes: size, bad: 0.005, replacements: 0.0, ..Mix::default() };
-        let events = Events::new(3, mix).filter(|event| event.kind == Kind::Event);
-        let messages: Vec<Vec<u8>> = events.take(MESSAGES).filter_map(|event| event.payload).collect();
-        let mut native = Native::start(&messages)?;
-        let mut checked = isolation(Interruption::Epoch)?;
-        let mut unchecked = isolation(Interruption::Off)?;
-        let batches = batches(&messages);
-        let mut rounds = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            rounds.0.push(native.round()?);
-            rounds.1.push(round(&mut checked, &batches)?);
-            rounds.2.push(round(&mut unchecked, &batches)?);
-            rounds.3.push(around(&mut unchecked, &messages, &batches)?);
-        }
-        let (native, checked, unchecked) = (median(rounds.0), median(rounds.1), median(rounds.2));
-        // Validating the rows is the host's work, and is in both; it is taken out of neither.
-        let (low, high) = if size == 2048 { (Some(1.35), Some(1.6)) } else { (None, None) };
-        let line = |what: String, value, bar| Measured { what, value, bar, unit: "×" };
-        table.push(line(
-            format!("component / native, {label}, without interruption, rows checked"),
-            unchecked / native,
-            low,
-        ));
-        table.push(line(
-            format!("component / native, {label}, epoch interruption, rows checked"),
-            checked / native,
-            high,
-        ));
-        let number = |what: String, value| Measured { what, value, bar: None, unit: "µs/message" };
-        table.push(number(format!("  native, {label}"), native / 1000.0));
-        table.push(number(format!("  component with epoch, {label}"), checked / 1000.0));
-        if size == 2048 {
-            table.push(line(
-                "host besides the processor / (copy + LZ4 of the same bytes), 2 KiB".into(),
-                median(rounds.3),
-                Some(2.0),
-            ));
-        }
+    for median_bytes in [512, 2048, 10_240] {
+        let mix = Mix { median_bytes, bad: 0.0, replacements: 0.0, ..Mix::default() };
+        let messages: Vec<Vec<u8>> = Events::new(3, mix).take(MESSAGES).filter_map(|event| event.payload).collect();
+        let mean = messages.iter().map(Vec::len).sum::<usize>() as f64 / messages.len() as f64;
+        let size = format!("{:.1} KiB", mean / 1024.0);
+        let rounds = rounds(&messages)?;
+        // Ratios of one round each: both sides ran within the same tenth of a second.
+        let of = |value: fn(&Round) -> f64| median(rounds.iter().map(value).collect());
+        let bar = |bar| (median_bytes == 2048).then_some(bar);
+        let ratio = |what, value, bar| Measured { what: format!("{what}, {size}"), value, bar, unit: "×" };
+        let cost = |what, value: f64| Measured {
+            what: format!("  {what}, {size}"),
+            value: value / 1000.0,
+            bar: None,
+            unit: "µs/message",
+        };
+        table.extend([
+            ratio(
+                "component / native, without interruption",
+                of(|round| round.uninterrupted / round.native),
+                bar(1.35),
+            ),
+            ratio("component / native, epoch interruption", of(|round| round.epoch / round.native), bar(1.6)),
+            cost("native", of(|round| round.native)),
+            cost("component with epoch", of(|round| round.epoch)),
+            cost("the host's walk over the rows", of(|round| round.walk)),
+            ratio("host besides the processor / (copy + LZ4)", of(|round| round.around / round.least), bar(2.0)),
+        ]);
     }
     Ok(table)
+}
+
+fn rounds(messages: &[Vec<u8>]) -> Result<Vec<Round>> {
+    let mut native = Native::start(messages)?;
+    let mut epoch = isolation(Interruption::Epoch)?;
+    let mut uninterrupted = isolation(Interruption::Off)?;
+    let layout = epoch.module().layouts()[0].clone();
+    let batches = batches(messages);
+    let round = |_| {
+        let native = native.round()?;
+        let (epoch, rows) = round(&mut epoch, &batches)?;
+        let (uninterrupted, _) = round(&mut uninterrupted, &batches)?;
+        let count = messages.len() as f64;
+        let walk = timed(|| walk(&layout, &rows))? / count;
+        Ok(Round {
+            native,
+            uninterrupted: uninterrupted - walk,
+            epoch: epoch - walk,
+            walk,
+            around: walk + timed(|| around(messages, &rows))? / count,
+            least: timed(|| least(messages))? / count,
+        })
+    };
+    (0..ROUNDS).map(round).collect()
 }
 
 impl Native {
@@ -127,50 +155,70 @@ fn batches(messages: &[Vec<u8>]) -> Vec<MessageBatch> {
     batches
 }
 
-/// CPU nanoseconds per message.
-fn round(isolation: &mut Isolation, batches: &[MessageBatch]) -> Result<f64> {
-    let before = cpu_ns();
-    let mut count = 0;
-    for batch in batches {
-        let processed = isolation.process(batch)?;
-        anyhow::ensure!(processed.dead_letters.is_empty(), "a good message was rejected");
-        count += batch.len();
-    }
-    Ok((cpu_ns() - before) as f64 / count as f64)
+/// CPU nanoseconds per message, and the rows.
+fn round(isolation: &mut Isolation, batches: &[MessageBatch]) -> Result<(f64, Vec<OutputRows>)> {
+    let mut rows = Vec::new();
+    let spent = timed(|| {
+        for batch in batches {
+            let processed = isolation.process(batch)?;
+            anyhow::ensure!(processed.dead_letters.is_empty(), "a good message was rejected");
+            rows.extend(processed.rows);
+        }
+        Ok(())
+    })?;
+    Ok((spent / batches.iter().map(MessageBatch::len).sum::<usize>() as f64, rows))
 }
 
-/// What the host does besides the guest's own time: filling the arena, walking the rows, compressing them; against
-/// copying the messages and compressing them once.
-fn around(isolation: &mut Isolation, messages: &[Vec<u8>], batches: &[MessageBatch]) -> Result<f64> {
-    let rows: Vec<_> = batches.iter().map(|batch| isolation.process(batch)).collect::<Result<_, _>>()?;
-    let layout = isolation.module().layouts()[0].clone();
-    let before = cpu_ns();
-    std::hint::black_box(self::batches(messages));
-    let mut block = BlockBuilder::new();
-    for rows in rows.iter().flat_map(|processed| &processed.rows) {
+fn walk(layout: &Layout, rows: &[OutputRows]) -> Result<()> {
+    for rows in rows {
         let mut start = 0;
         for end in &rows.ends {
-            tidegate_rows::validate(&layout, &rows.data[start..*end as usize])?;
+            tidegate_rows::validate(layout, &rows.data[start..*end as usize])?;
             start = *end as usize;
         }
-        block.append(&rows.data, rows.ends.len() as u64);
     }
+    Ok(())
+}
+
+/// What the host does besides the call and the walk: it fills the arena and compresses the rows.
+fn around(messages: &[Vec<u8>], rows: &[OutputRows]) -> Result<()> {
+    std::hint::black_box(batches(messages));
+    let mut block = BlockBuilder::new();
+    rows.iter().for_each(|rows| block.append(&rows.data, rows.ends.len() as u64));
     std::hint::black_box(block.finish("t".into()));
-    let host = cpu_ns() - before;
+    Ok(())
+}
+
+/// The least that any consumer does with the bytes: it copies and compresses them.
+fn least(messages: &[Vec<u8>]) -> Result<()> {
+    let mut block = BlockBuilder::new();
+    block.append(&std::hint::black_box(messages.concat()), 1);
+    std::hint::black_box(block.finish("t".into()));
+    Ok(())
+}
+
+/// CPU nanoseconds.
+fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let before = cpu_ns();
-    let mut least = BlockBuilder::new();
-    let mut arena = Vec::new();
-    for message in messages {
-        arena.extend_from_slice(message);
-    }
-    least.append(&arena, 1);
-    std::hint::black_box(least.finish("t".into()));
-    Ok(host as f64 / (cpu_ns() - before) as f64)
+    work()?;
+    Ok((cpu_ns() - before) as f64)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// Both sides of a ratio on the same CPU: others are slowed down by what else the machine does, to no measure.
+fn stay_on_this_cpu() -> Result<()> {
+    // SAFETY: the set is plain data, filled in here.
+    let done = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(libc::sched_getcpu() as usize, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &set)
+    };
+    anyhow::ensure!(done == 0, "failed to stay on one CPU: {}", std::io::Error::last_os_error());
+    Ok(())
 }
 
 /// CPU time of this thread.

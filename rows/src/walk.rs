@@ -95,13 +95,29 @@ impl<'a> Cursor<'a> {
                 self.rest = rest;
                 Ok(taken)
             }
-            None => Err(Reject(format!("{len} bytes expected, {} are left", self.rest.len()))),
+            None => Err(self.too_short(len)),
         }
+    }
+
+    #[cold]
+    fn too_short(&self, len: usize) -> Reject {
+        Reject(format!("{len} bytes expected, {} are left", self.rest.len()))
     }
 
     /// A length, LEB128.
     #[inline]
     fn length(&mut self) -> Result<usize, Reject> {
+        match self.rest {
+            [short @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(usize::from(*short))
+            }
+            _ => self.long_length(),
+        }
+    }
+
+    #[cold]
+    fn long_length(&mut self) -> Result<usize, Reject> {
         let mut length = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.take(1)?[0];
@@ -193,6 +209,7 @@ const DATE32_DAYS: std::ops::RangeInclusive<i32> = -25567..=120_529;
 const DATE_TIME_64_SECONDS: std::ops::RangeInclusive<i64> = -2_208_988_800..=10_413_791_999;
 
 /// Refuses what ClickHouse would take.
+#[inline]
 fn check(kind: &Type, bytes: &[u8]) -> Result<(), Reject> {
     let reject = |text: String| Err(Reject(text));
     match kind {

@@ -1,12 +1,11 @@
 //! Contexts: most become pairs `name.key` and value, a few have columns of their own.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use shared::entries::{Entries, Key};
 use shared::lenient::{Flag, Lenient, List, Object, Scalar, Str, Text};
-use tidegate_processor::Uuid;
+use tidegate_processor::{Parts, Uuid};
 
 /// `data.contexts`, taken apart while it is read.
 #[derive(Debug, Default)]
@@ -59,23 +58,24 @@ struct FlagValue<'a> {
     result: Text<'a>,
 }
 
-/// Pairs of a `Nested(key, value)`.
-pub type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+/// What `contexts.key` (`name.key`) and `contexts.value` hold.
+pub type Stored<'a> = (Parts<'a, 3>, &'a str);
 
 impl<'a> Contexts<'a> {
-    /// What is stored in `contexts.key` and `contexts.value`. A `geo` of the user takes the place of the context's.
-    pub fn pairs(&mut self, user_geo: Entries<'a, Scalar<'a>>) -> Pairs<'a> {
-        if !user_geo.0.is_empty() {
-            self.plain.put("geo".into(), Object(user_geo));
+    /// A `geo` of the user takes the place of the context's.
+    pub fn put_geo(&mut self, geo: Entries<'a, Scalar<'a>>) {
+        if !geo.0.is_empty() {
+            self.plain.put("geo".into(), Object(geo));
         }
-        let mut pairs = Vec::new();
-        for (name, Object(Entries(entries))) in std::mem::take(&mut self.plain.0) {
-            for (key, Scalar(value)) in entries.into_iter().filter(|(key, _)| key != "type") {
-                pairs.extend(value.map(|value| (Cow::Owned(format!("{name}.{key}")), value)));
-            }
-        }
-        pairs.extend(self.trace.pairs());
-        pairs
+    }
+
+    /// What is stored of all contexts; `trace_id` is that of the trace, as text.
+    pub fn stored<'b>(&'b self, trace_id: Option<&'b str>) -> Vec<Stored<'b>> {
+        let plain = self.plain.0.iter().flat_map(|(name, Object(entries))| {
+            let entries = entries.0.iter().filter(|(key, _)| key != "type");
+            entries.filter_map(|(key, Scalar(value))| Some((Parts([&**name, ".", &**key]), value.as_deref()?)))
+        });
+        plain.chain(self.trace.stored(trace_id)).collect()
     }
 }
 
@@ -89,18 +89,16 @@ impl<'a> Trace<'a> {
         self.span_id.0.as_deref().and_then(|id| u64::from_str_radix(id, 16).ok())
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-        let trace_id = self.uuid().map(|id| id.simple().into());
-        [
-            ("trace.client_sample_rate", self.client_sample_rate.0.clone()),
-            ("trace.op", self.op.0.clone()),
-            ("trace.span_id", self.span_id.0.clone()),
-            ("trace.status", self.status.0.clone()),
-            ("trace.trace_id", trace_id),
-            ("trace.parent_span_id", self.parent_span_id.0.clone()),
-        ]
-        .into_iter()
-        .filter_map(|(key, value)| value.map(|value| (key.into(), value)))
+    fn stored<'b>(&'b self, trace_id: Option<&'b str>) -> impl Iterator<Item = Stored<'b>> {
+        let values = [
+            ("client_sample_rate", self.client_sample_rate.0.as_deref()),
+            ("op", self.op.0.as_deref()),
+            ("span_id", self.span_id.0.as_deref()),
+            ("status", self.status.0.as_deref()),
+            ("trace_id", trace_id),
+            ("parent_span_id", self.parent_span_id.0.as_deref()),
+        ];
+        values.into_iter().filter_map(|(key, value)| Some((Parts(["trace", ".", key]), value?)))
     }
 }
 
@@ -112,9 +110,8 @@ impl Replay<'_> {
 
 impl<'a> Flags<'a> {
     /// Those with a name and a result, in their order.
-    pub fn pairs(&mut self) -> Pairs<'a> {
-        let values = std::mem::take(&mut self.values.0);
-        values.into_iter().filter_map(|Object(value)| value.flag.0.zip(value.result.0)).collect()
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.values.0.iter().filter_map(|Object(value)| value.flag.get().zip(value.result.get()))
     }
 }
 

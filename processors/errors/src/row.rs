@@ -4,7 +4,6 @@ use shared::datetime::{self, seconds};
 use shared::{retention, uuid};
 use tidegate_processor::{DateTime, DateTime64, Message, Rejection, Row, Rows, Uuid};
 
-use crate::contexts::Pairs;
 use crate::event::{Data, Event};
 use crate::exception::{Exception, Frame, on_main_thread};
 
@@ -84,11 +83,13 @@ pub const COLUMNS: &[(&str, &str)] = &[
 pub fn write(event: &mut Event<'_>, message: &Message<'_>, rows: &mut Rows) -> Result<(), Rejection> {
     let event_id = Uuid::parse(&event.event_id).ok_or("event_id is not a UUID")?;
     let at_ms = datetime::milliseconds(event.datetime.as_deref(), message.now_ms());
-    let flags = event.data.contexts.flags.pairs();
     let geo = std::mem::take(&mut event.data.user.geo);
-    let contexts = event.data.contexts.pairs(geo);
+    event.data.contexts.put_geo(geo);
     let event = &*event;
     let data = &event.data;
+    let trace_id = data.contexts.trace.uuid();
+    let trace_id_text = trace_id.map(|id| id.simple());
+    let contexts = data.contexts.stored(trace_id_text.as_deref());
 
     let mut row = rows.begin(0);
     row.u64(event.project_id).date_time(seconds(at_ms)).uuid(event_id).string(event.platform.or_empty());
@@ -98,10 +99,11 @@ pub fn write(event: &mut Event<'_>, message: &Message<'_>, rows: &mut Rows) -> R
     who(&mut row, data);
     what_with(&mut row, data);
     row.array(data.tags.keys()).array(data.tags.values());
-    pairs(&mut row, &flags);
-    pairs(&mut row, &contexts);
+    let flags = data.contexts.flags.pairs();
+    row.array(flags.clone().map(|(flag, _)| flag)).array(flags.map(|(_, result)| result));
+    row.array(contexts.iter().map(|(key, _)| *key)).array(contexts.iter().map(|(_, value)| *value));
     row.string(data.tags.get("transaction").unwrap_or_default());
-    row.nullable(data.contexts.trace.span()).nullable(data.contexts.trace.uuid());
+    row.nullable(data.contexts.trace.span()).nullable(trace_id);
     row.u16(message.partition() as u16).u64(message.offset() as u64).date_time(seconds(message.timestamp_ms()));
     row.u16(retention::days(event.retention_days)).u8(0);
     row.u64(event.group_id).uuid(uuid::of(&event.primary_hash)).date_time(DateTime(data.received as u32));
@@ -134,10 +136,6 @@ fn who(row: &mut Row<'_>, data: &Data<'_>) {
 fn what_with(row: &mut Row<'_>, data: &Data<'_>) {
     row.nullable(Some(data.sdk.name.or_empty())).nullable(Some(data.sdk.version.or_empty()));
     row.nullable(data.request.method.get()).nullable(data.request.referer());
-}
-
-fn pairs(row: &mut Row<'_>, pairs: &Pairs<'_>) {
-    row.array(pairs.iter().map(|(key, _)| &**key)).array(pairs.iter().map(|(_, value)| &**value));
 }
 
 fn stacks(row: &mut Row<'_>, exceptions: &[Exception<'_>]) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
-use shared::lenient::{List, Text};
+use shared::lenient::{List, Pair};
 
 /// Pairs with key and value, sorted by both, bytewise. Duplicates stay.
 #[derive(Debug, Default)]
@@ -27,13 +27,9 @@ impl Tags<'_> {
 impl<'de: 'a, 'a> Deserialize<'de> for Tags<'a> {
     /// From a list of pairs. Entries that are no pair, and pairs without a key or a value, are dropped.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let List(entries) = List::<List<Text<'a>>>::deserialize(deserializer)?;
-        let pair = |List(entry): List<Text<'a>>| match <[Text<'a>; 2]>::try_from(entry) {
-            Ok([Text(key), Text(value)]) => key.zip(value),
-            Err(_) => None,
-        };
-        let mut pairs: Vec<_> = entries.into_iter().filter_map(pair).collect();
-        pairs.sort();
+        let List(entries) = List::<Pair<'a>>::deserialize(deserializer)?;
+        let mut pairs: Vec<_> = entries.into_iter().filter_map(|Pair(pair)| pair).collect();
+        pairs.sort_unstable();
         Ok(Self(pairs))
     }
 }

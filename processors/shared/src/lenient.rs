@@ -41,6 +41,10 @@ pub struct Object<T>(pub T);
 #[derive(Clone, Debug, PartialEq)]
 pub struct List<T>(pub Vec<T>);
 
+/// An array of two values that are both something, or none for anything else.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pair<'a>(pub Option<(Cow<'a, str>, Cow<'a, str>)>);
+
 impl<'a> Text<'a> {
     pub fn or_empty(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
@@ -251,6 +255,9 @@ impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
+/// Room that lists have from the start: most need no more, and growing moves all of it.
+const USUAL_LEN: usize = 16;
+
 struct ListVisitor<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
@@ -260,11 +267,32 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
     no_object!('de);
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
-        let mut list = Vec::new();
+        let Some(first) = elements.next_element()? else { return Ok(List(Vec::new())) };
+        let mut list = Vec::with_capacity(USUAL_LEN);
+        list.push(first);
         while let Some(element) = elements.next_element()? {
             list.push(element);
         }
         Ok(List(list))
+    }
+}
+
+struct PairVisitor;
+
+impl<'de> Visitor<'de> for PairVisitor {
+    type Value = Pair<'de>;
+
+    otherwise_nothing!(visit_bool(bool), visit_u64(u64), visit_i64(i64), visit_f64(f64), visit_str(&str));
+    no_object!('de);
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let first = elements.next_element()?.unwrap_or(Text(None));
+        let second = elements.next_element()?.unwrap_or(Text(None));
+        let mut more = false;
+        while elements.next_element::<IgnoredAny>()?.is_some() {
+            more = true;
+        }
+        Ok(Pair(if more { None } else { first.0.zip(second.0) }))
     }
 }
 
@@ -285,6 +313,7 @@ read_any! {
     Flag, FlagVisitor;
     Whole, WholeVisitor;
     Float, FloatVisitor;
+    Pair<'a>, PairVisitor;
 }
 
 impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Object<T> {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::Deserialize;
 
 use crate::entries::Entries;
-use crate::lenient::{List, Scalar, Str, Text, object};
+use crate::lenient::{List, Pair, Scalar, Str, Text, object};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -28,7 +28,7 @@ pub struct Request<'a> {
     #[serde(borrow)]
     pub method: Text<'a>,
     #[serde(borrow)]
-    headers: List<List<Text<'a>>>,
+    headers: List<Pair<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -56,9 +56,7 @@ impl User<'_> {
 impl<'a> Request<'a> {
     /// The first header that is exactly `Referer` or `Referrer`.
     pub fn referer(&self) -> Option<&str> {
-        self.headers.0.iter().find_map(|List(pair)| match pair.as_slice() {
-            [name, value] if name.is("Referer") || name.is("Referrer") => value.get(),
-            _ => None,
-        })
+        let mut headers = self.headers.0.iter().filter_map(|Pair(header)| header.as_ref());
+        headers.find(|(name, _)| name == "Referer" || name == "Referrer").map(|(_, value)| &**value)
     }
 }

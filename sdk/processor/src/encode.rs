@@ -45,6 +45,17 @@ pub struct Decimal<T>(pub T);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wide(pub [u8; 32]);
 
+/// A `String` of several parts, written one after the other without joining them first.
+///
+/// ```
+/// # use tidegate_processor::{Encode, Parts};
+/// let mut bytes = Vec::new();
+/// Parts(["os", ".", "name"]).encode(&mut bytes);
+/// assert_eq!(bytes, b"\x07os.name");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts<'a, const N: usize>(pub [&'a str; N]);
+
 macro_rules! little_endian {
     ($($number:ty),*) => {
         $(impl Encode for $number {
@@ -106,6 +117,14 @@ impl Encode for Cow<'_, str> {
 impl Encode for String {
     fn encode(&self, out: &mut Vec<u8>) {
         self.as_bytes().encode_string(out);
+    }
+}
+
+impl<const N: usize> Encode for Parts<'_, N> {
+    #[inline]
+    fn encode(&self, out: &mut Vec<u8>) {
+        length(self.0.iter().map(|part| part.len()).sum(), out);
+        self.0.iter().for_each(|part| copy(part.as_bytes(), out));
     }
 }
 
@@ -193,7 +212,8 @@ pub(crate) fn length(mut value: usize, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-/// A copy of unknown length leaves the sandbox for the host's memcpy; most strings are shorter than that trip.
+/// A copy of unknown length leaves the sandbox for the host's memcpy; most strings are shorter than that trip. Short
+/// ones are copied in steps of a fixed size, the last of which overlaps the one before.
 #[inline]
 fn copy(bytes: &[u8], out: &mut Vec<u8>) {
     const INLINE_MAX: usize = 64;
@@ -201,11 +221,47 @@ fn copy(bytes: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(bytes);
         return;
     }
-    out.reserve(bytes.len());
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    chunks.iter().for_each(|chunk| out.extend_from_slice(chunk));
-    rest.iter().for_each(|byte| out.push(*byte));
+    out.reserve(INLINE_MAX);
+    let (from, len) = (bytes.as_ptr(), bytes.len());
+    // SAFETY: every step reads within `bytes` and writes `len` bytes at most into the space that was reserved.
+    unsafe {
+        let to = out.as_mut_ptr().add(out.len());
+        match len {
+            16.. => steps::<16>(from, to, len),
+            8.. => steps::<8>(from, to, len),
+            4.. => steps::<4>(from, to, len),
+            _ => (0..len).for_each(|at| *to.add(at) = *from.add(at)),
+        }
+        out.set_len(out.len() + len);
+    }
 }
+
+/// # Safety
+/// `len` is `N` at least, and that many bytes may be read and written.
+#[inline(always)]
+unsafe fn steps<const N: usize>(from: *const u8, to: *mut u8, len: usize) {
+    let mut at = 0;
+    // SAFETY: no step begins behind `len - N`.
+    unsafe {
+        while at + N < len {
+            to.add(at).copy_from_nonoverlapping(from.add(at), N);
+            at += N;
+        }
+        to.add(len - N).copy_from_nonoverlapping(from.add(len - N), N);
+    }
+}
+
+/// The value of a hexadecimal digit; more than 15 for other bytes.
+const HEX: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        values[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
 
 impl Uuid {
     /// Reads 32 hexadecimal digits, with or without dashes, of any case. `None` for anything else.
@@ -216,30 +272,32 @@ impl Uuid {
     /// assert_eq!(Uuid::parse("9cdc4c32"), None);
     /// ```
     pub fn parse(text: &str) -> Option<Uuid> {
-        let bytes = text.as_bytes();
-        let dashed = match bytes.len() {
-            32 => false,
-            36 => true,
-            _ => return None,
-        };
-        let mut uuid = [0; 16];
-        let mut digits = 0;
-        for (at, byte) in bytes.iter().enumerate() {
-            if dashed && matches!(at, 8 | 13 | 18 | 23) {
-                if *byte != b'-' {
-                    return None;
+        let text = text.as_bytes();
+        let mut digits = [0; 32];
+        match text.len() {
+            32 => digits.copy_from_slice(text),
+            36 if [8, 13, 18, 23].iter().all(|dash| text[*dash] == b'-') => {
+                for (to, from) in [(0..8, 0), (8..12, 9), (12..16, 14), (16..20, 19), (20..32, 24)] {
+                    let len = to.len();
+                    digits[to].copy_from_slice(&text[from..from + len]);
                 }
-                continue;
             }
-            let digit = (*byte as char).to_digit(16)? as u8;
-            uuid[digits / 2] = uuid[digits / 2] << 4 | digit;
-            digits += 1;
+            _ => return None,
         }
-        Some(Uuid(uuid))
+        let mut wrong = 0;
+        let (pairs, _) = digits.as_chunks::<2>();
+        let uuid = std::array::from_fn(|at| {
+            let [high, low] = pairs[at].map(|digit| HEX[usize::from(digit)]);
+            wrong |= high | low;
+            high << 4 | low & 0xf
+        });
+        (wrong <= 0xf).then_some(Uuid(uuid))
     }
 
     /// Lower-case digits without dashes.
     pub fn simple(&self) -> String {
-        format!("{:032x}", u128::from_be_bytes(self.0))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
     }
 }

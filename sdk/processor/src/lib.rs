@@ -54,7 +54,7 @@ mod runner;
 pub mod testkit;
 mod voice;
 
-pub use encode::{Date, Date32, DateTime, DateTime64, Decimal, Encode, Enum8, Enum16, Uuid, Wide};
+pub use encode::{Date, Date32, DateTime, DateTime64, Decimal, Encode, Enum8, Enum16, Parts, Uuid, Wide};
 pub use manifest::{Manifest, NoConfig, Wants};
 pub use message::{Header, Message};
 pub use outcome::{Outcome, Rejection};
