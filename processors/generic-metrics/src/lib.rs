@@ -56,7 +56,7 @@ impl Processor for GenericMetrics {
         if announced_type(message).is_some_and(|kind| !matches!(kind, b"c" | b"s" | b"d" | b"g")) {
             return Ok(Outcome::Skipped);
         }
-        let metric: Metric<'_> = payload::json(message)?;
+        let metric: Metric<'_> = payload::object(message)?;
         let use_case = metric.use_case_id.as_deref().ok_or("missing field `use_case_id`")?;
         if self.config.use_case_killswitch.iter().any(|killed| killed == use_case) {
             count("killswitched_use_case", 1);

@@ -127,7 +127,7 @@ impl Typed {
     }
 
     fn own(&self, row: &mut Row<'_>, metric: &Metric<'_>) {
-        let weight = metric.sampling_weight.unwrap_or(1);
+        let weight = metric.sampling_weight();
         match self {
             Self::Counter(value) => row.f64(*value).u64(weight),
             Self::Set(members) => row.array(members),

@@ -23,7 +23,7 @@ impl Processor for LlmProxyCost {
     }
 
     fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection> {
-        row::write(&payload::json(message)?, message.now_ms(), rows)?;
+        row::write(&payload::object(message)?, message.now_ms(), rows)?;
         Ok(Outcome::Rows)
     }
 }

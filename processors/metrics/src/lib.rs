@@ -22,7 +22,7 @@ impl Processor for Metrics {
     }
 
     fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection> {
-        let metric: row::Metric<'_> = payload::json(message)?;
+        let metric: row::Metric<'_> = payload::object(message)?;
         metric.tell_received(rows);
         row::write(&metric, message, rows)?;
         Ok(Outcome::Rows)

@@ -22,7 +22,7 @@ impl Processor for Querylog {
     }
 
     fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection> {
-        row::write(&payload::json(message)?, message, rows)?;
+        row::write(&payload::object(message)?, message, rows)?;
         Ok(Outcome::Rows)
     }
 }

@@ -37,9 +37,8 @@ pub struct Metric<'a, T, O> {
     pub retention_days: u32,
     #[serde(borrow, default)]
     pub aggregation_option: Text<'a>,
-    /// How many times the metric counts.
-    #[serde(default)]
-    pub sampling_weight: Option<u64>,
+    #[serde(default, deserialize_with = "float")]
+    sampling_weight: f64,
 }
 
 /// The value of a metric; its type says which of these it must be.
@@ -61,6 +60,11 @@ impl<T, O> Metric<'_, T, O> {
         if self.sentry_received_timestamp > 0.0 {
             rows.received((self.sentry_received_timestamp * 1000.0) as i64);
         }
+    }
+
+    /// How many times the metric counts: once, or as often as it says, rounded.
+    pub fn sampling_weight(&self) -> u64 {
+        self.sampling_weight.max(1.0).round() as u64
     }
 
     /// # Errors
