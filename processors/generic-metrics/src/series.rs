@@ -1,12 +1,13 @@
 //! Values that are objects: series of numbers in several encodings, and gauges.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::Read;
 
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use ruzstd::decoding::StreamingDecoder;
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Number;
@@ -92,19 +93,33 @@ fn base64(text: &str) -> Result<Vec<u8>, Rejection> {
 
 /// Decompresses one frame. A few bytes may be made of gigabytes: reading stops at `bytes_max`.
 fn zstd(frame: &[u8], bytes_max: usize) -> Result<Vec<u8>, Rejection> {
-    let failed = |error: &dyn std::fmt::Display| Rejection::new(format!("zstd: {error}"));
+    let failed = |error: &dyn fmt::Display| Rejection::new(format!("zstd: {error}"));
     let mut decoder =
         StreamingDecoder::new_with_max_window_size(frame, WINDOW_BYTES_MAX).map_err(|error| failed(&error))?;
     let mut bytes = Vec::new();
-    let limited = (&mut decoder).take(bytes_max as u64 + 1).read_to_end(&mut bytes);
-    limited.map_err(|error| failed(&error))?;
+    let read = (&mut decoder).take(bytes_max as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| failed(&error))?;
     if bytes.len() > bytes_max {
-        return Err(Rejection::new(format!("zstd: more than {bytes_max} bytes")));
+        return Err(failed(&format_args!("more than {bytes_max} bytes")));
     }
+    verify(&decoder.decoder, bytes.len() as u64).map_err(|error| failed(&error))?;
     match decoder.get_ref().len() {
         0 => Ok(bytes),
-        more => Err(Rejection::new(format!("zstd: {more} bytes follow the frame"))),
+        more => Err(failed(&format_args!("{more} bytes follow the frame"))),
     }
+}
+
+/// Compares what was read with what the frame says of itself, which the decoder leaves to its caller.
+fn verify(decoder: &FrameDecoder, bytes: u64) -> Result<(), String> {
+    let announced = decoder.content_size();
+    if announced != 0 && announced != bytes {
+        return Err(format!("{bytes} bytes instead of {announced}"));
+    }
+    let checksum = decoder.get_checksum_from_data();
+    if checksum.is_some() && checksum != decoder.get_calculated_checksum() {
+        return Err("the checksum is another".into());
+    }
+    Ok(())
 }
 
 impl Gauge {
