@@ -8,7 +8,7 @@ use tidegate_processor::testkit::{Given, Kit, Seen, check_fixtures};
 
 #[test]
 fn every_fixture_comes_out_as_expected() {
-    check_fixtures::<GenericMetrics>(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures").as_ref(), 37);
+    check_fixtures::<GenericMetrics>(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures").as_ref(), 39);
 }
 
 #[test]

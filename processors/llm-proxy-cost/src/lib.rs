@@ -7,6 +7,8 @@ mod row;
 use shared::payload;
 use tidegate_processor::{Manifest, Message, NoConfig, Outcome, Processor, Rejection, Rows, export};
 
+use call::Call;
+
 /// The processor.
 #[derive(Debug)]
 pub struct LlmProxyCost;
@@ -23,7 +25,8 @@ impl Processor for LlmProxyCost {
     }
 
     fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection> {
-        row::write(&payload::object(message)?, message.now_ms(), rows)?;
+        let call: Call<'_> = payload::object(message)?;
+        row::write(&call, message.now_ms(), rows)?;
         Ok(Outcome::Rows)
     }
 }

@@ -6,6 +6,8 @@ mod row;
 use shared::payload;
 use tidegate_processor::{Manifest, Message, NoConfig, Outcome, Processor, Rejection, Rows, export};
 
+use message::OutcomeMessage;
+
 /// The processor.
 #[derive(Debug)]
 pub struct Outcomes;
@@ -22,7 +24,8 @@ impl Processor for Outcomes {
     }
 
     fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection> {
-        row::write(&payload::object(message)?, message.now_ms(), rows)?;
+        let outcome: OutcomeMessage<'_> = payload::object(message)?;
+        row::write(&outcome, message.now_ms(), rows)?;
         Ok(Outcome::Rows)
     }
 }

@@ -6,6 +6,8 @@ mod row;
 use shared::payload;
 use tidegate_processor::{Manifest, Message, NoConfig, Outcome, Processor, Rejection, Rows, Wants, export};
 
+use entry::Entry;
+
 /// The processor.
 #[derive(Debug)]
 pub struct Querylog;
@@ -22,7 +24,8 @@ impl Processor for Querylog {
     }
 
     fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection> {
-        row::write(&payload::object(message)?, message, rows)?;
+        let entry: Entry<'_> = payload::object(message)?;
+        row::write(&entry, message, rows)?;
         Ok(Outcome::Rows)
     }
 }
