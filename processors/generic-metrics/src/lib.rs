@@ -67,6 +67,7 @@ impl Processor for GenericMetrics {
         };
         metric.tell_received(rows);
         typed.write(&metric, use_case, rows)?;
+        count(&format!("genericmetrics_{use_case}"), message.payload()?.len() as u64);
         Ok(Outcome::Rows)
     }
 }

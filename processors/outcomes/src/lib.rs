@@ -25,6 +25,7 @@ impl Processor for Outcomes {
 
     fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection> {
         let outcome: OutcomeMessage<'_> = payload::object(message)?;
+        outcome.count_missing();
         row::write(&outcome, message.now_ms(), rows)?;
         Ok(Outcome::Rows)
     }

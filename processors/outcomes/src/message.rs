@@ -38,19 +38,21 @@ impl OutcomeMessage<'_> {
     }
 
     pub fn quantity(&self) -> u64 {
-        self.quantity.unwrap_or_else(|| {
-            count("missing_quantity", 1);
-            1
-        })
+        self.quantity.unwrap_or(1)
     }
 
     pub fn category(&self) -> u8 {
-        self.category.unwrap_or_else(|| {
-            if self.outcome != ABUSE {
-                count("missing_category", 1);
-            }
-            ERROR_CATEGORY
-        })
+        self.category.unwrap_or(ERROR_CATEGORY)
+    }
+
+    /// Counts what the sender should have said.
+    pub fn count_missing(&self) {
+        if self.quantity.is_none() {
+            count("missing_quantity", 1);
+        }
+        if self.category.is_none() && self.outcome != ABUSE {
+            count("missing_category", 1);
+        }
     }
 }
 
