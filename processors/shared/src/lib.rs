@@ -3,6 +3,9 @@
 pub mod datetime;
 pub mod entries;
 pub mod lenient;
+pub mod metric;
+pub mod null;
+pub mod payload;
 pub mod retention;
 pub mod uuid;
 pub mod who;
