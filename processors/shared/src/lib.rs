@@ -3,6 +3,7 @@
 pub mod datetime;
 pub mod entries;
 pub mod lenient;
+pub mod python;
 pub mod retention;
 pub mod uuid;
 pub mod who;
