@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use shared::contexts::Pairs;
 use shared::entries::{Entries, Key};
 use shared::lenient::{Flag, Lenient, List, Object, Scalar, Str, Text};
 use tidegate_processor::Uuid;
@@ -12,7 +13,7 @@ use tidegate_processor::Uuid;
 #[derive(Debug, Default)]
 pub struct Contexts<'a> {
     /// All but `flags`, `replay` and `trace`, sorted by name.
-    plain: Entries<'a, Object<Entries<'a, Scalar<'a>>>>,
+    plain: shared::contexts::Contexts<'a>,
     pub trace: Trace<'a>,
     pub replay: Replay<'a>,
     pub flags: Flags<'a>,
@@ -59,21 +60,10 @@ struct FlagValue<'a> {
     result: Text<'a>,
 }
 
-/// Pairs of a `Nested(key, value)`.
-pub type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
-
 impl<'a> Contexts<'a> {
     /// What is stored in `contexts.key` and `contexts.value`. A `geo` of the user takes the place of the context's.
     pub fn pairs(&mut self, user_geo: Entries<'a, Scalar<'a>>) -> Pairs<'a> {
-        if !user_geo.0.is_empty() {
-            self.plain.put("geo".into(), Object(user_geo));
-        }
-        let mut pairs = Vec::new();
-        for (name, Object(Entries(entries))) in std::mem::take(&mut self.plain.0) {
-            for (key, Scalar(value)) in entries.into_iter().filter(|(key, _)| key != "type") {
-                pairs.extend(value.map(|value| (Cow::Owned(format!("{name}.{key}")), value)));
-            }
-        }
+        let mut pairs = std::mem::take(&mut self.plain).into_pairs(user_geo);
         pairs.extend(self.trace.pairs());
         pairs
     }
@@ -144,7 +134,7 @@ impl<'de> Visitor<'de> for ContextsVisitor {
                 _ => plain.push((name, map.next_value()?)),
             }
         }
-        contexts.plain = Entries::sorted(plain);
+        contexts.plain = shared::contexts::Contexts::sorted(plain);
         Ok(contexts)
     }
 }

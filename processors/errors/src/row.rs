@@ -1,10 +1,10 @@
 //! The row: its columns, and what goes into each, in the same order.
 
+use shared::contexts::Pairs;
 use shared::datetime::{self, seconds};
 use shared::{retention, uuid};
 use tidegate_processor::{DateTime, DateTime64, Message, Rejection, Row, Rows, Uuid};
 
-use crate::contexts::Pairs;
 use crate::event::{Data, Event};
 use crate::exception::{Exception, Frame, on_main_thread};
 

@@ -1,9 +1,14 @@
 //! Rules that several processors follow, each in a module named after what it does.
 
+pub mod contexts;
 pub mod datetime;
 pub mod entries;
+pub mod json;
 pub mod lenient;
+pub mod moment;
+pub mod payload;
 pub mod python;
 pub mod retention;
+pub mod tags;
 pub mod uuid;
 pub mod who;

@@ -10,6 +10,7 @@ mod times;
 use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
+use shared::moment::whole_seconds;
 use shared::retention;
 use tidegate_processor::{Manifest, Message, Outcome, Processor, Rejection, Rows, Wants, export};
 
@@ -62,7 +63,7 @@ impl Processor for Transactions {
         if self.config.discard_old_events && times.finished_before(retention_days, message.now_ms()) {
             return Ok(Outcome::Skipped);
         }
-        if let Some(seconds) = event.data.received.as_f64().and_then(times::whole_seconds) {
+        if let Some(seconds) = event.data.received.as_f64().and_then(whole_seconds) {
             rows.received(i64::from(seconds) * 1000);
         }
         row::write(&event, &times, &self.config, message, rows)?;

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::lenient::{List, Text};
 use serde::{Deserialize, Deserializer};
-use shared::lenient::{List, Text};
 
 /// Pairs with key and value, sorted by both, bytewise. Duplicates stay.
 #[derive(Debug, Default)]
