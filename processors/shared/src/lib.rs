@@ -6,6 +6,7 @@ pub mod entries;
 pub mod json;
 pub mod lenient;
 pub mod moment;
+pub mod number;
 pub mod payload;
 pub mod python;
 pub mod retention;

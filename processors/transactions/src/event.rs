@@ -12,11 +12,8 @@ use crate::contexts::Contexts;
 use crate::spans::Span;
 use crate::tags::Tags;
 
-/// A message of the event stream: `[version, type, event, …]`.
-pub struct StreamMessage<'a> {
-    /// The event, if the type is `insert` and the version is known.
-    pub insert: Option<Box<Event<'a>>>,
-}
+/// The event of a message `[version, "insert", event, …]`; none if the version is not known or the type is another.
+pub struct Inserted<'a>(pub Option<Box<Event<'a>>>);
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
@@ -114,16 +111,16 @@ impl Measurements<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for StreamMessage<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Inserted<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Elements)
+        deserializer.deserialize_seq(InsertedVisitor)
     }
 }
 
-struct Elements;
+struct InsertedVisitor;
 
-impl<'de> Visitor<'de> for Elements {
-    type Value = StreamMessage<'de>;
+impl<'de> Visitor<'de> for InsertedVisitor {
+    type Value = Inserted<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[version, type, event, …]")
@@ -138,7 +135,7 @@ impl<'de> Visitor<'de> for Elements {
             insert = elements.next_element::<Object<_>>()?.map(|Object(event)| Box::new(event));
         }
         while elements.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(StreamMessage { insert })
+        Ok(Inserted(insert))
     }
 }
 

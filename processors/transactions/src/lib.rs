@@ -14,7 +14,7 @@ use shared::moment::whole_seconds;
 use shared::retention;
 use tidegate_processor::{Manifest, Message, Outcome, Processor, Rejection, Rows, Wants, export};
 
-use event::{Event, StreamMessage};
+use event::{Event, Inserted};
 use times::Times;
 
 /// The processor.
@@ -55,8 +55,7 @@ impl Processor for Transactions {
     }
 
     fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection> {
-        let payload = message.payload()?;
-        let text = simdutf8::basic::from_utf8(payload).map_err(|_| Rejection::new("the payload is not UTF-8"))?;
+        let text = simdutf8::basic::from_utf8(message.payload()?).map_err(|_| "the payload is not UTF-8")?;
         let Some(event) = transaction(text)? else { return Ok(Outcome::Skipped) };
         let times = Times::of(&event.data, message.now_ms())?;
         let retention_days = self.config.retention_days(&event);
@@ -91,8 +90,8 @@ fn transaction(text: &str) -> Result<Option<Box<Event<'_>>>, Rejection> {
         serde_json::from_str::<IgnoredAny>(text)?;
         return Ok(None);
     }
-    let StreamMessage { insert } = serde_json::from_str(text)?;
-    Ok(insert.filter(|event| event.data.kind.is("transaction") && event.data.contexts.has_trace()))
+    let Inserted(event) = serde_json::from_str(text)?;
+    Ok(event.filter(|event| event.data.kind.is("transaction") && event.data.contexts.has_trace()))
 }
 
 export!(Transactions);

@@ -29,12 +29,12 @@ pub const COLUMNS: &[(&str, &str)] = &[
     ("environment", "LowCardinality(Nullable(String))"),
     ("release", "LowCardinality(Nullable(String))"),
     ("dist", "LowCardinality(Nullable(String))"),
-    ("ip_address_v4", "Nullable(IPv4)"),
-    ("ip_address_v6", "Nullable(IPv6)"),
     ("user", "String"),
     ("user_id", "Nullable(String)"),
     ("user_name", "Nullable(String)"),
     ("user_email", "Nullable(String)"),
+    ("ip_address_v4", "Nullable(IPv4)"),
+    ("ip_address_v6", "Nullable(IPv6)"),
     ("sdk_name", "LowCardinality(String)"),
     ("sdk_version", "LowCardinality(String)"),
     ("http_method", "LowCardinality(Nullable(String))"),
@@ -115,8 +115,8 @@ pub fn write(
 fn who(row: &mut Row<'_>, data: &Data<'_>) {
     let Object(user) = Object::<User<'_>>::deserialize(data.user()).unwrap_or_default();
     let (v4, v6) = user.addresses();
-    row.nullable(v4).nullable(v6).string(data.tags.get("sentry:user").unwrap_or_default());
-    row.nullable(user.id.get()).nullable(user.username.get()).nullable(user.email.get());
+    row.string(data.tags.get("sentry:user").unwrap_or_default());
+    row.nullable(user.id.get()).nullable(user.username.get()).nullable(user.email.get()).nullable(v4).nullable(v6);
 }
 
 /// The tags, and last the replay if there is no tag for it.
