@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use shared::contexts::Contexts;
-use shared::lenient::{Str, Text, float, object};
+use shared::lenient::{Str, Text, Whole, float, object};
 use shared::moment::Moment;
 use shared::number;
 use shared::tags::Tags;
@@ -39,7 +39,7 @@ pub struct Event<'a> {
     #[serde(borrow, default)]
     pub platform: Text<'a>,
     #[serde(default)]
-    pub retention_days: Option<u32>,
+    pub retention_days: Whole,
     #[serde(borrow)]
     pub occurrence_id: Cow<'a, str>,
     #[serde(borrow)]

@@ -86,7 +86,7 @@ pub fn write(mut event: Box<Event<'_>>, message: &Message<'_>, rows: &mut Rows) 
     row.u32(data.transaction_duration_ms()).nullable(profile_id);
     row.nullable(replay_id.or_else(|| data.tags.get("replayId").and_then(Uuid::parse)));
     row.date_time(seconds(message.timestamp_ms())).u16(message.partition() as u16).u64(message.offset() as u64);
-    row.u16(retention::days(event.retention_days));
+    row.u16(retention::days(event.retention_days.0));
     let first_seen_ms = datetime::milliseconds(event.group_first_seen.0.as_deref(), message.now_ms());
     row.nullable(Some(seconds(first_seen_ms))).nullable(Some(DateTime64(at_ms)));
     row.end()

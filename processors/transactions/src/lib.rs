@@ -84,9 +84,9 @@ impl Config {
     }
 }
 
-/// None if the message is something else, which is no error: the topic is shared.
+/// None if the message is not the insert of a transaction, which is no error.
 fn transaction(text: &str) -> Result<Option<Box<Event<'_>>>, Rejection> {
-    if !text.trim_start().starts_with('[') {
+    if !text.trim_ascii_start().starts_with('[') {
         serde_json::from_str::<IgnoredAny>(text)?;
         return Ok(None);
     }
