@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use shared::contexts::Stored;
 use shared::entries::{Entries, Key};
 use shared::lenient::{Flag, Lenient, List, Object, Scalar, Str, Text};
 use tidegate_processor::{Parts, Uuid};
@@ -11,7 +12,7 @@ use tidegate_processor::{Parts, Uuid};
 #[derive(Debug, Default)]
 pub struct Contexts<'a> {
     /// All but `flags`, `replay` and `trace`, sorted by name.
-    plain: Entries<'a, Object<Entries<'a, Scalar<'a>>>>,
+    plain: shared::contexts::Contexts<'a>,
     pub trace: Trace<'a>,
     pub replay: Replay<'a>,
     pub flags: Flags<'a>,
@@ -58,24 +59,15 @@ struct FlagValue<'a> {
     result: Text<'a>,
 }
 
-/// What `contexts.key` (`name.key`) and `contexts.value` hold.
-pub type Stored<'a> = (Parts<'a, 3>, &'a str);
-
 impl<'a> Contexts<'a> {
     /// A `geo` of the user takes the place of the context's.
     pub fn put_geo(&mut self, geo: Entries<'a, Scalar<'a>>) {
-        if !geo.0.is_empty() {
-            self.plain.put("geo".into(), Object(geo));
-        }
+        self.plain.put_geo(geo);
     }
 
     /// What is stored of all contexts; `trace_id` is that of the trace, as text.
     pub fn stored<'b>(&'b self, trace_id: Option<&'b str>) -> Vec<Stored<'b>> {
-        let plain = self.plain.0.iter().flat_map(|(name, Object(entries))| {
-            let entries = entries.0.iter().filter(|(key, _)| key != "type");
-            entries.filter_map(|(key, Scalar(value))| Some((Parts([&**name, ".", &**key]), value.as_deref()?)))
-        });
-        plain.chain(self.trace.stored(trace_id)).collect()
+        self.plain.stored().chain(self.trace.stored(trace_id)).collect()
     }
 }
 
@@ -141,7 +133,7 @@ impl<'de> Visitor<'de> for ContextsVisitor {
                 _ => plain.push((name, map.next_value()?)),
             }
         }
-        contexts.plain = Entries::sorted(plain);
+        contexts.plain = shared::contexts::Contexts::sorted(plain);
         Ok(contexts)
     }
 }

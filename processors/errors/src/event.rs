@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer};
 use shared::entries::Entries;
 use shared::lenient::{Flag, List, Object, Str, Text, float, object};
+use shared::tags::Tags;
 use shared::who::{Request, Sdk, User};
 
 use crate::contexts::Contexts;
 use crate::exception::{Exception, Thread};
-use crate::tags::Tags;
 
 #[derive(Deserialize)]
 pub struct Event<'a> {

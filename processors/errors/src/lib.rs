@@ -4,7 +4,6 @@ mod contexts;
 mod event;
 mod exception;
 mod row;
-mod tags;
 
 use std::fmt;
 

@@ -25,6 +25,11 @@ impl<'a, T> Entries<'a, T> {
         Self(entries)
     }
 
+    pub fn get(&self, key: &str) -> Option<&T> {
+        let at = self.0.binary_search_by(|(have, _)| (**have).cmp(key)).ok()?;
+        Some(&self.0[at].1)
+    }
+
     /// Puts an entry in, or in the place of the one with this key.
     pub fn put(&mut self, key: Cow<'a, str>, value: T) {
         match self.0.binary_search_by(|(have, _)| have.cmp(&key)) {

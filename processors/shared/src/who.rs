@@ -54,6 +54,14 @@ impl User<'_> {
 }
 
 impl<'a> Request<'a> {
+    /// A header of exactly this name; of several the last.
+    pub fn header(&self, wanted: &str) -> Option<&str> {
+        self.headers.0.iter().rev().find_map(|List(pair)| match pair.as_slice() {
+            [name, value] if name.is(wanted) => value.get(),
+            _ => None,
+        })
+    }
+
     /// The first header that is exactly `Referer` or `Referrer`.
     pub fn referer(&self) -> Option<&str> {
         let mut headers = self.headers.0.iter().filter_map(|Pair(header)| header.as_ref());

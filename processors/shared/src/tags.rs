@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
-use shared::lenient::{List, Pair};
+
+use crate::lenient::{List, Pair};
 
 /// Pairs with key and value, sorted by both, bytewise. Duplicates stay.
 #[derive(Debug, Default)]

@@ -1,0 +1,1 @@
+SELECT partition, offset, project_id, transaction_name, transaction_status, duration, timestamp, title, environment, tags.key, tags.value, contexts.key, contexts.value, measurements.key, measurements.value, spans.op, spans.exclusive_time_32, has(_tags_hash_map, cityHash64('level=info')) AS tag_is_found FROM transactions ORDER BY partition, offset

@@ -1,0 +1,2 @@
+-- The messages have fixed dates: one has long been over, the others are to come.
+-- include processors/transactions/schema.sql
