@@ -1,0 +1,39 @@
+//! Times as numbers: seconds since 1970, with a fraction. What a column cannot hold becomes its nearest end, and what is
+//! finer than a column is cut off.
+
+use tidegate_processor::{DateTime, DateTime64, Rows};
+
+/// `DateTime`: whole seconds.
+pub fn date_time(seconds: f64) -> DateTime {
+    DateTime(seconds as u32)
+}
+
+/// `DateTime64(6)`.
+pub fn microseconds(seconds: f64) -> DateTime64 {
+    DateTime64((seconds * 1e6) as i64)
+}
+
+/// Says when the message was first received, if `seconds` is a time after 1970.
+pub fn received(rows: &mut Rows, seconds: f64) {
+    if seconds > 0.0 {
+        rows.received((seconds * 1e3) as i64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finer_parts_are_cut_off() {
+        assert_eq!(date_time(1_702_848_658.999), DateTime(1_702_848_658));
+        assert_eq!(microseconds(1_710_805_688.123_456_7), DateTime64(1_710_805_688_123_456));
+    }
+
+    #[test]
+    fn what_does_not_fit_becomes_the_nearest_end() {
+        assert_eq!(date_time(-1.5), DateTime(0));
+        assert_eq!(date_time(1e12), DateTime(u32::MAX));
+        assert_eq!(microseconds(1e300), DateTime64(i64::MAX));
+    }
+}
