@@ -1,13 +1,13 @@
 //! Functions of profiles: topic `profiles-call-tree`, table `functions_raw`. README.md says where it differs from the
 //! reference.
 
-mod profile;
+mod call_tree;
 mod row;
 
 use shared::{epoch, json};
 use tidegate_processor::{Manifest, Message, NoConfig, Outcome, Processor, Rejection, Rows, export};
 
-use profile::Profile;
+use call_tree::CallTree;
 
 /// The processor.
 #[derive(Debug)]
@@ -25,13 +25,13 @@ impl Processor for Functions {
     }
 
     fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection> {
-        let profile: Profile<'_> = json::read(message)?;
-        if profile.functions.is_empty() {
+        let tree: CallTree<'_> = json::read(message)?;
+        if tree.functions.is_empty() {
             return Ok(Outcome::Skipped);
         }
-        epoch::received(rows, profile.received);
-        for function in &profile.functions {
-            row::write(&profile, function, rows)?;
+        epoch::received(rows, tree.received);
+        for function in &tree.functions {
+            row::write(&tree, function, rows)?;
         }
         Ok(Outcome::Rows)
     }

@@ -3,7 +3,7 @@
 use shared::epoch;
 use tidegate_processor::{Rejection, Row, Rows};
 
-use crate::profile::{Function, Profile};
+use crate::call_tree::{CallTree, Function};
 
 /// Every column, the deprecated ones too.
 pub const COLUMNS: &[(&str, &str)] = &[
@@ -41,16 +41,16 @@ pub const COLUMNS: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// If the row is not the manifest's.
-pub fn write(profile: &Profile<'_>, function: &Function<'_>, rows: &mut Rows) -> Result<(), Rejection> {
+pub fn write(tree: &CallTree<'_>, function: &Function<'_>, rows: &mut Rows) -> Result<(), Rejection> {
     let mut row = rows.begin(0);
-    row.u64(profile.project_id).string(&profile.transaction_name).date_time(epoch::date_time(profile.timestamp));
-    row.nullable(profile.start_timestamp.map(epoch::microseconds));
-    row.nullable(profile.end_timestamp.map(epoch::microseconds));
+    row.u64(tree.project_id).string(&tree.transaction_name).date_time(epoch::date_time(tree.timestamp));
+    row.nullable(tree.start_timestamp.map(epoch::microseconds));
+    row.nullable(tree.end_timestamp.map(epoch::microseconds));
     row.u64(function.fingerprint).string(&function.name).string(&function.package).u8(function.in_app.into());
-    row.string(&profile.platform).nullable(profile.environment.0.as_deref()).nullable(profile.release.0.as_deref());
-    row.u16(profile.retention_days).array(&function.self_times_ns).uuid(profile.profile_id);
-    row.u8(profile.materialization_version.0.and_then(|version| version.try_into().ok()).unwrap_or_default());
-    row.string(function.thread_id.or_empty()).string(profile.profiling_type.or_empty());
+    row.string(&tree.platform).nullable(tree.environment.0.as_deref()).nullable(tree.release.0.as_deref());
+    row.u16(tree.retention_days).array(&function.self_times_ns).uuid(tree.profile_id);
+    row.u8(tree.materialization_version.0.and_then(|version| version.try_into().ok()).unwrap_or_default());
+    row.string(function.thread_id.or_empty()).string(tree.profiling_type.or_empty());
     deprecated(&mut row);
     row.end()
 }

@@ -8,9 +8,9 @@ pub fn date_time(seconds: f64) -> DateTime {
     DateTime(seconds as u32)
 }
 
-/// `DateTime64(6)`.
+/// `DateTime64(6)`: ClickHouse's goes from 1900 to 2299.
 pub fn microseconds(seconds: f64) -> DateTime64 {
-    DateTime64((seconds * 1e6) as i64)
+    DateTime64((seconds.clamp(YEAR_1900, YEAR_2299_END) * 1e6) as i64)
 }
 
 /// Says when the message was first received, if `seconds` is a time after 1970.
@@ -19,6 +19,9 @@ pub fn received(rows: &mut Rows, seconds: f64) {
         rows.received((seconds * 1e3) as i64);
     }
 }
+
+const YEAR_1900: f64 = -2_208_988_800.0;
+const YEAR_2299_END: f64 = 10_413_791_999.0;
 
 #[cfg(test)]
 mod tests {
@@ -34,6 +37,7 @@ mod tests {
     fn what_does_not_fit_becomes_the_nearest_end() {
         assert_eq!(date_time(-1.5), DateTime(0));
         assert_eq!(date_time(1e12), DateTime(u32::MAX));
-        assert_eq!(microseconds(1e300), DateTime64(i64::MAX));
+        assert_eq!(microseconds(-1e300), DateTime64(-2_208_988_800_000_000));
+        assert_eq!(microseconds(1e300), DateTime64(10_413_791_999_000_000));
     }
 }

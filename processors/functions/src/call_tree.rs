@@ -9,7 +9,7 @@ use tidegate_processor::Uuid;
 
 /// Times are seconds since 1970.
 #[derive(Deserialize)]
-pub struct Profile<'a> {
+pub struct CallTree<'a> {
     pub project_id: u64,
     #[serde(deserialize_with = "id::required")]
     pub profile_id: Uuid,
