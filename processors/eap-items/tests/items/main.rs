@@ -109,6 +109,15 @@ fn every_field_has_its_column() {
 }
 
 #[test]
+fn the_host_is_told_when_an_item_was_received() {
+    let mut kit = Kit::<EapItems>::new("{}").unwrap();
+    kit.process(&item(LOG, &[message(101, &[number(1, 1_709_209_821), number(2, 500_000_000)].concat())]));
+    assert_eq!(kit.received_ms, 1_709_209_821_500);
+    kit.process(&item(LOG, &[]));
+    assert_eq!(kit.received_ms, 0);
+}
+
+#[test]
 fn an_item_with_nothing_optional() {
     let row = row(&item(0, &[]));
     assert_columns(
