@@ -8,6 +8,7 @@ mod row;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+use shared::{epoch, payload};
 use tidegate_processor::{Manifest, Message, Outcome, Processor, Rejection, Rows, Wants, export};
 
 use event::Event;
@@ -53,11 +54,10 @@ impl Processor for Errors {
     }
 
     fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection> {
-        let payload = message.payload()?;
-        let text = simdutf8::basic::from_utf8(payload).map_err(|_| Rejection::new("the payload is not UTF-8"))?;
-        match serde_json::from_str(text)? {
+        match payload::json(message)? {
             StreamMessage::Replacement { project_id } => {
-                Ok(Outcome::Replacement { key: project_id.to_string().into_bytes(), value: payload.to_vec() })
+                let (key, value) = (project_id.to_string().into_bytes(), message.payload()?.to_vec());
+                Ok(Outcome::Replacement { key, value })
             }
             StreamMessage::Insert(mut event) => {
                 if event.data.kind.is("transaction") {
@@ -66,9 +66,7 @@ impl Processor for Errors {
                 if self.config.project_stacktrace_blacklist.contains(&event.project_id) {
                     event.data.exception.values.clear();
                 }
-                if event.data.received > 0.0 {
-                    rows.received((event.data.received * 1000.0) as i64);
-                }
+                epoch::received(rows, event.data.received);
                 row::write(&mut event, message, rows)?;
                 Ok(Outcome::Rows)
             }

@@ -3,7 +3,7 @@
 mod event;
 mod row;
 
-use shared::json;
+use shared::payload;
 use tidegate_processor::{Manifest, Message, NoConfig, Outcome, Processor, Rejection, Rows, Wants, export};
 
 use event::StreamMessage;
@@ -26,7 +26,7 @@ impl Processor for SearchIssues {
     }
 
     fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection> {
-        let StreamMessage(version, kind, event, _state) = json::read(message)?;
+        let StreamMessage(version, kind, event, _state) = payload::json(message)?;
         if version != 2 {
             return Err(format!("version {version} instead of 2").into());
         }

@@ -3,7 +3,8 @@
 pub mod contexts;
 pub mod datetime;
 pub mod entries;
-pub mod json;
+pub mod epoch;
+pub mod id;
 pub mod lenient;
 pub mod metric;
 pub mod moment;

@@ -1,5 +1,6 @@
 //! Who it happened to, with what, and what was asked: parts that every kind of event has.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Deserialize;
@@ -56,15 +57,15 @@ impl User<'_> {
 impl<'a> Request<'a> {
     /// A header of exactly this name; of several the last.
     pub fn header(&self, wanted: &str) -> Option<&str> {
-        self.headers.0.iter().rev().find_map(|List(pair)| match pair.as_slice() {
-            [name, value] if name.is(wanted) => value.get(),
-            _ => None,
-        })
+        self.pairs().rev().find(|(name, _)| name == wanted).map(|(_, value)| &**value)
     }
 
     /// The first header that is exactly `Referer` or `Referrer`.
     pub fn referer(&self) -> Option<&str> {
-        let mut headers = self.headers.0.iter().filter_map(|Pair(header)| header.as_ref());
-        headers.find(|(name, _)| name == "Referer" || name == "Referrer").map(|(_, value)| &**value)
+        self.pairs().find(|(name, _)| name == "Referer" || name == "Referrer").map(|(_, value)| &**value)
+    }
+
+    fn pairs(&self) -> impl DoubleEndedIterator<Item = &(Cow<'a, str>, Cow<'a, str>)> {
+        self.headers.0.iter().filter_map(|Pair(header)| header.as_ref())
     }
 }

@@ -40,6 +40,8 @@ pub struct Kit<P> {
     outputs: Vec<(String, Layout)>,
     /// The clock, milliseconds since 1970.
     pub now_ms: i64,
+    /// When the last message was first received, as the processor says, milliseconds since 1970; 0 if it does not.
+    pub received_ms: i64,
 }
 
 /// A message to a processor under test: from topic `test`, partition 0, offset 1, unless changed.
@@ -99,7 +101,7 @@ impl<P: Processor> Kit<P> {
         let outputs: Result<_, _> = manifest.outputs.into_iter().map(output).collect();
         let outputs = outputs.map_err(|error| error.to_string())?;
         let runner = Runner::new(params, vec!["test".into()])?;
-        Ok(Self { runner, wants: manifest.wants, outputs, now_ms: 1_700_000_000_000 })
+        Ok(Self { runner, wants: manifest.wants, outputs, now_ms: 1_700_000_000_000, received_ms: 0 })
     }
 
     /// Processes one message.
@@ -116,6 +118,7 @@ impl<P: Processor> Kit<P> {
     /// As [`Kit::process`].
     pub fn process_given(&mut self, given: &Given<'_>) -> Seen {
         let answer = self.runner.process(&self.batch(given));
+        self.received_ms = answer.received[0];
         match answer.outcomes[0] {
             1 => Seen::Skipped,
             2 => {

@@ -25,6 +25,8 @@ struct Expected {
     /// A part of the reason.
     #[serde(default)]
     rejection: String,
+    #[serde(default)]
+    received_ms: Option<i64>,
 }
 
 /// Columns that are given must be equal, others are not looked at.
@@ -59,7 +61,8 @@ struct Circumstances {
 /// {"given": {"params": {}, "headers": {"name": "value"}, "key": "k", "now_ms": 0, "timestamp_ms": 0},
 ///  "outcome": "rows", "rows": [{"output": "errors", "row": {"project_id": 1}}]}
 /// ```
-/// `given` may be left out, and so may each of its parts. The other outcomes: `skipped`; `rejected` with `rejection`,
+/// `given` may be left out, and so may each of its parts; `received_ms` beside `outcome` says when the message must have
+/// been received. The other outcomes: `skipped`; `rejected` with `rejection`,
 /// a part of the reason; `replacement` with `{"key", "value"}`; `rewrite` with `rewrites`.
 ///
 /// # Panics
@@ -92,7 +95,11 @@ fn check<P: Processor>(expected: &Expected, message: &[u8]) -> Vec<String> {
         timestamp_ms: given.timestamp_ms.unwrap_or(usual.timestamp_ms),
         ..usual
     });
-    differences(expected, &seen, message)
+    let mut wrong = differences(expected, &seen, message);
+    if let Some(wanted) = expected.received_ms.filter(|wanted| *wanted != kit.received_ms) {
+        wrong.push(format!("received at {} instead of {wanted}", kit.received_ms));
+    }
+    wrong
 }
 
 fn differences(expected: &Expected, seen: &Seen, message: &[u8]) -> Vec<String> {
