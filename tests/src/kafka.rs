@@ -119,7 +119,7 @@ impl Sender {
     /// If no client can be made.
     pub fn new(bootstrap: &str, topic: &str) -> Result<Self> {
         let mut config = config(bootstrap);
-        config.set("linger.ms", "5").set("compression.type", "lz4").set("acks", "all");
+        config.set("linger.ms", "50").set("compression.type", "lz4").set("acks", "all");
         config.set("queue.buffering.max.messages", "200000").set("enable.idempotence", "true");
         Ok(Self { producer: config.create()?, topic: topic.to_owned() })
     }
