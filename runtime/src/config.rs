@@ -16,6 +16,7 @@ pub use error::{ConfigError, Problem};
 pub use scalar::{Count, Duration, Ratio, Secret, Size, Text};
 
 use crate::dead_letter::Policy;
+use crate::kafka;
 use crate::outcome::Reason;
 use crate::processor::Interruption;
 
@@ -130,8 +131,11 @@ pub struct Pipeline {
     #[serde(default = "Size::read_ahead")]
     pub read_ahead: Size,
     /// Where a partition starts that the group has no position for.
-    #[serde(default)]
-    pub start: Start,
+    #[serde(default = "Reset::earliest")]
+    pub start: Reset,
+    /// Where reading goes on when a position is not in the topic any more.
+    #[serde(default = "Reset::error")]
+    pub out_of_range: Reset,
     /// How long giving up partitions, and stopping, may wait for what was read to be written.
     #[serde(default = "Duration::drain")]
     pub drain_timeout: Duration,
@@ -157,14 +161,13 @@ pub struct Batch {
     pub inserts_in_flight: Count,
 }
 
-/// Where a partition without a position starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+/// Where to read when there is no position to read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Start {
-    #[default]
+pub enum Reset {
     Earliest,
     Latest,
-    /// Refuse to start: a position must be there.
+    /// Nowhere: the pipeline stops, and somebody has to decide.
     Error,
 }
 
@@ -268,6 +271,26 @@ impl Config {
 impl Module {
     pub fn path(&self) -> PathBuf {
         self.source.value.0.strip_prefix("file:").unwrap_or(&self.source.value.0).into()
+    }
+}
+
+impl Reset {
+    fn earliest() -> Self {
+        Self::Earliest
+    }
+
+    fn error() -> Self {
+        Self::Error
+    }
+}
+
+impl From<Reset> for kafka::Reset {
+    fn from(reset: Reset) -> Self {
+        match reset {
+            Reset::Earliest => kafka::Reset::Earliest,
+            Reset::Latest => kafka::Reset::Latest,
+            Reset::Error => kafka::Reset::Error,
+        }
     }
 }
 

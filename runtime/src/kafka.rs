@@ -3,6 +3,7 @@
 //! ```text
 //! source     the poll thread: partition queues → MessageBatch, gated by credits
 //! group      rebalances: positions resolved by us, drains before partitions go
+//! out_of_range  positions that are not in the topic any more
 //! committer  offset commits of what is written, for partitions still held
 //! publisher  records with acknowledgement
 //! tail       reading a topic without a group
@@ -11,6 +12,7 @@
 mod committer;
 mod embedded;
 mod group;
+mod out_of_range;
 mod publisher;
 mod queue;
 mod source;
@@ -29,6 +31,8 @@ pub use topics::{TopicError, partitions};
 
 use rdkafka::ClientConfig;
 
+use crate::offset::{Partition, Range};
+
 /// How to reach the brokers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Brokers {
@@ -42,18 +46,22 @@ pub struct Brokers {
 pub struct Settings {
     pub topic: String,
     pub group: String,
-    pub start: Start,
+    /// Where a partition starts that the group has no position for.
+    pub start: Reset,
+    /// Where reading goes on when a position is not in the topic any more.
+    pub out_of_range: Reset,
     /// Bytes of messages read and not processed yet.
     pub read_ahead_bytes: usize,
     /// How long a revocation and a stop wait for what was read to be settled.
     pub drain_timeout: Duration,
 }
 
-/// Where a partition starts that the group has no position for.
+/// Where to read when there is no position to read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub enum Reset {
     Earliest,
     Latest,
+    /// Nowhere: the pipeline stops, and somebody has to decide.
     Error,
 }
 
@@ -67,9 +75,12 @@ pub enum Error {
     #[error("{partition} has no committed position in group {group:?}, and `start: error` is configured")]
     NoPosition { partition: String, group: String },
     #[error(
-        "{partition}@{position} is not in the topic any more; the messages from there on were deleted before they were read"
+        "failed to read {partition}@{position}: the topic has {has} there, {}\n\n\
+         hint: `out_of_range: earliest` goes on at {}, `out_of_range: latest` at {}; or move the position of group \
+         {group:?} (kafka-consumer-groups --reset-offsets)",
+        out_of_range::what_happened(*position, *has), has.start, has.end
     )]
-    OutOfRange { partition: String, position: i64 },
+    OutOfRange { partition: Partition, group: String, position: i64, has: Range },
 }
 
 /// A payload of a call: fits a core's cache (docs/decisions/0002-packed-contract.md).

@@ -65,6 +65,7 @@ struct Families {
     errors: Counters,
     insert_errors: Counters,
     rebalances: Counters,
+    jumped_over: Counters,
     processor_failures: Family<ModuleLabels, Counter>,
     processor_counters: Counters,
     processor_counter_names: Mutex<BTreeSet<String>>,
@@ -132,6 +133,7 @@ impl Families {
             errors: Family::default(),
             insert_errors: Family::default(),
             rebalances: Family::default(),
+            jumped_over: Family::default(),
             processor_failures: Family::default(),
             processor_counters: Family::default(),
             processor_counter_names: Mutex::default(),
@@ -163,6 +165,11 @@ impl Families {
             "rebalances",
             "Changes of the assignment, of=assigned, revoked or lost",
             f.rebalances.clone(),
+        );
+        registry.register(
+            "jumped_over",
+            "Offsets not read because the position was out of range, of=topic",
+            f.jumped_over.clone(),
         );
         registry.register("processor_failures", "Calls that gave no answer", f.processor_failures.clone());
         registry.register(
@@ -282,6 +289,10 @@ impl PipelineMetrics {
     /// `kind` is `assigned`, `revoked` or `lost`.
     pub fn rebalanced(&self, kind: &str) {
         self.families.rebalances.get_or_create(&self.of(kind)).inc();
+    }
+
+    pub fn jumped_over(&self, partition: &Partition, offsets: u64) {
+        self.families.jumped_over.get_or_create(&self.of(&partition.topic)).inc_by(offsets);
     }
 
     pub fn in_flight(&self, bytes: usize) {

@@ -263,11 +263,8 @@ fn source_settings(config: &config::Pipeline) -> kafka::Settings {
     kafka::Settings {
         topic: config.topic.value.0.clone(),
         group: config.group.0.clone(),
-        start: match config.start {
-            config::Start::Earliest => kafka::Start::Earliest,
-            config::Start::Latest => kafka::Start::Latest,
-            config::Start::Error => kafka::Start::Error,
-        },
+        start: config.start.into(),
+        out_of_range: config.out_of_range.into(),
         read_ahead_bytes: config.read_ahead.0 as usize,
         drain_timeout: config.drain_timeout.0,
     }

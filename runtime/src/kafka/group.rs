@@ -16,9 +16,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::queue::Queue;
-use super::{Error, REQUEST_TIMEOUT, Settings, Start};
+use super::{Error, REQUEST_TIMEOUT, Reset, Settings};
 use crate::metrics::PipelineMetrics;
-use crate::offset::{Assignment, Partition};
+use crate::offset::{Assignment, Partition, Range};
 use crate::source::{Assigned, CommitNote, Event, Flush};
 use crate::status::PipelineStatus;
 
@@ -144,10 +144,20 @@ impl Group {
             return;
         }
         let numbers = numbers(list);
-        let positions = match self.positions(consumer, &numbers) {
-            Ok(positions) => positions,
-            Err(error) => return self.fail(error),
-        };
+        let taken = self.positions(consumer, &numbers).and_then(|positions| self.take_on(consumer, list, positions));
+        match taken {
+            Ok(()) => self.metrics.rebalanced("assigned"),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Begins a stay of each partition at its position, and says so in the list.
+    pub(super) fn take_on(
+        &self,
+        consumer: &BaseConsumer<Callbacks>,
+        list: &mut TopicPartitionList,
+        positions: Vec<(i32, i64, Option<CommitNote>)>,
+    ) -> Result<(), Error> {
         let mut assigned = Vec::new();
         for (number, position, committed) in positions {
             let partition = self.partition(number);
@@ -156,7 +166,7 @@ impl Group {
             let queue = unsafe { Queue::of(client, &self.topic, number, self.reader.clone()) };
             let set = list.set_partition_offset(&self.topic, number, Offset::Offset(position));
             let (Some(queue), Ok(())) = (queue, set) else {
-                return self.fail(Error::Read { topic: self.topic.to_string(), cause: "no queue to be had".into() });
+                return Err(Error::Read { topic: self.topic.to_string(), cause: "no queue to be had".into() });
             };
             let assignment = Assignment(ASSIGNMENTS.fetch_add(1, Ordering::Relaxed) + 1);
             self.held().insert(number, Held { assignment, queue, position, committed: position });
@@ -164,8 +174,8 @@ impl Group {
         }
         let partitions: Vec<_> = assigned.iter().map(|a| format!("{}@{}", a.partition, a.position)).collect();
         tracing::info!(?partitions, "partitions assigned");
-        self.metrics.rebalanced("assigned");
         self.send(Event::Assigned(assigned));
+        Ok(())
     }
 
     fn revoke(&self, numbers: &[i32], lost: bool) {
@@ -200,15 +210,21 @@ impl Group {
     }
 
     fn first_position(&self, consumer: &BaseConsumer<Callbacks>, number: i32) -> Result<i64, Error> {
-        let (low, high) = self.insist(|| consumer.fetch_watermarks(&self.topic, number, REQUEST_TIMEOUT))?;
+        let has = self.has(consumer, number)?;
         match self.settings.start {
-            Start::Earliest => Ok(low),
-            Start::Latest => Ok(high),
-            Start::Error => Err(Error::NoPosition {
+            Reset::Earliest => Ok(has.start),
+            Reset::Latest => Ok(has.end),
+            Reset::Error => Err(Error::NoPosition {
                 partition: self.partition(number).to_string(),
                 group: self.settings.group.clone(),
             }),
         }
+    }
+
+    /// What the topic has of a partition now.
+    pub(super) fn has(&self, consumer: &BaseConsumer<Callbacks>, number: i32) -> Result<Range, Error> {
+        let (low, high) = self.insist(|| consumer.fetch_watermarks(&self.topic, number, REQUEST_TIMEOUT))?;
+        Ok(Range::new(low, high))
     }
 
     /// The coordinator may be moving; without an answer for long the group throws us out anyway.

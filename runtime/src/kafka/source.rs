@@ -237,7 +237,10 @@ impl Reader {
     fn partition_failed(&self, number: i32, position: i64, error: &QueueError) {
         let partition = self.group.partition(number);
         if error.code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET {
-            return self.group.fail(Error::OutOfRange { partition: partition.to_string(), position });
+            if let Err(error) = self.group.out_of_range(&self.consumer, number) {
+                self.group.fail(error);
+            }
+            return;
         }
         // The client would read on behind what it cannot read: messages would be lost in silence.
         if SKIPS.contains(&error.code) {
