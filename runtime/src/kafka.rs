@@ -17,6 +17,8 @@ mod publisher;
 mod queue;
 mod source;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use std::collections::BTreeMap;

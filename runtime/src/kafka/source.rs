@@ -58,6 +58,8 @@ const SKIPS: [sys::rd_kafka_resp_err_t; 5] = [
 ];
 /// Queues wake the thread; this is for what does not.
 const PAUSE: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: &str = "max.poll.interval.ms";
+const POLL_INTERVAL_MS: &str = "300000";
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 impl Source {
@@ -77,7 +79,7 @@ impl Source {
         let (runtime, stopped, brokers) = (Handle::current(), stop.clone(), brokers.clone());
         let name = format!("kafka-{}", settings.topic);
         let thread = thread::Builder::new().name(name).spawn(move || {
-            let group = Group::new(settings, events, thread::current(), runtime, metrics, status);
+            let group = Group::new(settings, poll_interval_max(&brokers), events, runtime, metrics, status);
             match Reader::new(&brokers, Arc::new(group), stopped) {
                 Ok(reader) => {
                     let _ = made.send(Ok(Committer::new(Arc::downgrade(&reader.consumer), reader.group.clone())));
@@ -123,7 +125,7 @@ impl Reader {
         let mut config = brokers.config(&[
             ("session.timeout.ms", "45000"),
             ("heartbeat.interval.ms", "3000"),
-            ("max.poll.interval.ms", "300000"),
+            (POLL_INTERVAL, POLL_INTERVAL_MS),
             ("fetch.message.max.bytes", "1048576"),
             ("fetch.wait.max.ms", "100"),
             ("fetch.queue.backoff.ms", "10"),
@@ -299,6 +301,12 @@ impl Reader {
             }),
         }
     }
+}
+
+fn poll_interval_max(brokers: &Brokers) -> Duration {
+    let text = brokers.properties.get(POLL_INTERVAL).map_or(POLL_INTERVAL_MS, String::as_str);
+    // The client refuses what is no number.
+    Duration::from_millis(text.parse().unwrap_or(0))
 }
 
 /// Polls on meanwhile: a rebalance that is going on needs this member, or its commits are refused.
