@@ -48,6 +48,17 @@ struct Reader {
     reported: Instant,
 }
 
+/// What was read of one partition in its turn.
+#[derive(Default)]
+struct Stretch {
+    count: usize,
+    /// Next offset to read.
+    position: i64,
+    /// The next message needs another batch.
+    fills: bool,
+    failed: Option<QueueError>,
+}
+
 /// Errors after which librdkafka goes on behind the messages it could not read.
 const SKIPS: [sys::rd_kafka_resp_err_t; 5] = [
     sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__BAD_MSG,
@@ -169,16 +180,19 @@ impl Reader {
         self.leave()
     }
 
-    /// Reads what is there, every partition once. False if there was nothing.
+    /// Reads what is there, every partition once, as far as the credit goes. False if there was nothing.
     fn read(&mut self) -> bool {
         let numbers: Vec<i32> = self.group.held().keys().copied().collect();
-        let mut batch = MessageBatch::default();
-        let mut any = false;
+        let (mut batch, mut credit, mut any) = (MessageBatch::default(), self.credits.available(), false);
         for index in 0..numbers.len() {
             let number = numbers[(self.turn + index) % numbers.len()];
-            any |= self.read_partition(number, &mut batch);
-            if self.credits.available() == 0 {
-                break;
+            let stretch = self.read_partition(number, &mut batch, &mut credit);
+            any |= stretch.count > 0;
+            if stretch.fills {
+                self.send(std::mem::take(&mut batch));
+            }
+            if let Some(error) = stretch.failed {
+                self.partition_failed(number, stretch.position, &error);
             }
         }
         self.turn = self.turn.wrapping_add(1);
@@ -186,43 +200,44 @@ impl Reader {
         any
     }
 
-    fn read_partition(&mut self, number: i32, batch: &mut MessageBatch) -> bool {
+    /// Reads until the batch is full, the credit is used up, or something failed: what comes after a failure is not read
+    /// before it is dealt with.
+    fn read_partition(&mut self, number: i32, batch: &mut MessageBatch, credit: &mut usize) -> Stretch {
         let group = self.group.clone();
         let mut all = group.held();
-        let Some(held) = all.get_mut(&number) else { return false };
-        let (assignment, partition) = (held.assignment, group.partition(number));
-        let (mut position, mut failed, mut bytes) = (held.position, None, 0);
+        let mut stretch = Stretch::default();
+        let Some(held) = all.get_mut(&number) else { return stretch };
+        stretch.position = held.position;
         let room = BATCH_BYTES_MAX.saturating_sub(batch.payloads.len()).max(self.mean_bytes);
         let count_max = (room / self.mean_bytes).clamp(1, BATCH_MESSAGES_MAX);
-        let mut full = Vec::new();
-        batch.begin_run(partition.clone(), assignment, position);
-        let count = held.queue.take(count_max, |taken| match taken {
-            Ok(message) => {
-                let more = message.payload.map_or(0, <[u8]>::len);
-                if !batch.is_empty()
-                    && (batch.payloads.len() + more > BATCH_BYTES_MAX || batch.len() >= BATCH_MESSAGES_MAX)
-                {
-                    full.push(std::mem::take(batch));
-                    batch.begin_run(partition.clone(), assignment, position);
-                }
-                bytes += more;
-                position = message.offset + 1;
-                batch.push(message);
+        let mut bytes = 0;
+        batch.begin_run(group.partition(number), held.assignment, held.position);
+        held.queue.read(count_max, |next| {
+            if stretch.failed.is_some() || *credit == 0 {
+                return false;
             }
-            Err(error) => failed = Some(error),
+            match next {
+                Ok(message) => {
+                    let more = message.payload.map_or(0, <[u8]>::len);
+                    let too_much = batch.payloads.len() + more > BATCH_BYTES_MAX || batch.len() >= BATCH_MESSAGES_MAX;
+                    stretch.fills = too_much && !batch.is_empty();
+                    if stretch.fills {
+                        return false;
+                    }
+                    bytes += more;
+                    *credit = credit.saturating_sub(message.held_bytes());
+                    (stretch.position, stretch.count) = (message.offset + 1, stretch.count + 1);
+                    batch.push(message);
+                }
+                Err(error) => stretch.failed = Some(error),
+            }
+            true
         });
-        held.position = position;
-        drop(all);
-        for batch in full {
-            self.send(batch);
-        }
-        if let Some(mean) = bytes.checked_div(count) {
+        held.position = stretch.position;
+        if let Some(mean) = bytes.checked_div(stretch.count) {
             self.mean_bytes = (self.mean_bytes * 3 + mean).div_ceil(4).max(64);
         }
-        if let Some(error) = failed {
-            self.partition_failed(number, position, &error);
-        }
-        count > 0
+        stretch
     }
 
     fn send(&self, mut batch: MessageBatch) {
@@ -230,7 +245,7 @@ impl Reader {
         if batch.is_empty() {
             return;
         }
-        batch.payloads.shrink_to_fit();
+        batch.shrink_to_fit();
         let credit = self.credits.take(batch.held_bytes());
         batch.hold(credit);
         self.group.send(Event::Messages(batch));

@@ -78,3 +78,25 @@ async fn a_drain_ends_at_once_when_the_group_has_thrown_us_out() {
     assert!(!next(&mut first.events, is_revoked).await.is_empty());
     drop(unanswered);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_exceeds_the_credit_by_one_message_at_most_when_sizes_jump() {
+    const READ_AHEAD: usize = 100_000;
+    const LARGE: usize = 50_000;
+    let (_broker, brokers) = broker(1);
+    let sizes = std::iter::repeat_n(10, 400).chain(std::iter::repeat_n(LARGE, 20));
+    publish(&brokers, sizes.map(|size| vec![b'x'; size])).await;
+    let mut source = source(&brokers, READ_AHEAD);
+    let mut batches: Vec<MessageBatch> = vec![next(&mut source.events, messages).await];
+    while let Ok(Some(event)) = timeout(Duration::from_millis(500), source.events.recv()).await {
+        batches.extend(messages(event));
+    }
+    let held: usize = batches.iter().map(MessageBatch::held_bytes).sum();
+    assert!((READ_AHEAD..READ_AHEAD + LARGE + 2000).contains(&held), "{held} bytes are held");
+    // What was refused is not lost: it comes when the credit is given back.
+    let mut read: usize = batches.drain(..).map(|batch| batch.len()).sum();
+    while read < 420 {
+        read += next(&mut source.events, messages).await.len();
+    }
+    assert_eq!(read, 420);
+}
