@@ -166,12 +166,7 @@ impl<'a> Starter<'a> {
             metrics,
         };
         let running = AbortOnDrop(tokio::spawn(pipeline.run(events)));
-        let ended = Box::pin(async move {
-            let mut running = running;
-            ended.await?;
-            (&mut running.0).await.map_err(|_| kafka::Error::Client("the pipeline panicked".into()))
-        });
-        Ok(Running { name, stopper, ended })
+        Ok(Running { name, ended: Box::pin(both_end(running, ended, stopper.clone())), stopper })
     }
 
     fn module(&mut self, pipeline: &str, name: &str) -> Result<Module, StartError> {
@@ -200,6 +195,27 @@ impl<'a> Starter<'a> {
             storage: storage.to_owned(),
             error,
         })
+    }
+}
+
+/// The stages end when the source does. If they panic, nobody takes what is read any more, and the source must end too.
+async fn both_end(
+    mut stages: AbortOnDrop,
+    source: impl Future<Output = Result<(), kafka::Error>>,
+    stopper: Stopper,
+) -> Result<(), kafka::Error> {
+    let panicked = |_| kafka::Error::Client("the pipeline panicked".into());
+    let mut source = std::pin::pin!(source);
+    tokio::select! {
+        ended = &mut source => {
+            ended?;
+            (&mut stages.0).await.map_err(panicked)
+        }
+        ended = &mut stages.0 => {
+            stopper.stop();
+            let source = source.await;
+            ended.map_err(panicked).and(source)
+        }
     }
 }
 
@@ -302,4 +318,27 @@ fn settler(
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn stages_that_panic_end_the_source_too() {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let stopper = Stopper::new(stopped.clone(), std::thread::current());
+        let source = async {
+            while !stopped.load(Ordering::Acquire) {
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        };
+        let stages = AbortOnDrop(tokio::spawn(async { panic!("as a bug of ours would") }));
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(10), both_end(stages, source, stopper)).await;
+        assert_eq!(ended.unwrap(), Err(kafka::Error::Client("the pipeline panicked".into())));
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tidegate_engines::{ClickHouse, Launcher};
 
-use super::{Failure, run, runtime};
+use super::{Failure, block_on, run};
 use crate::clickhouse::{self, Cluster};
 use crate::config::{Config, Text};
 use crate::kafka::EmbeddedBroker;
@@ -56,12 +56,12 @@ pub fn dev(args: &DevArgs) -> Result<(), Failure> {
     }
     println!("kafka       {}", broker.bootstrap());
     println!("clickhouse  {}", clickhouse.url());
-    let outcome = runtime()?.block_on(async {
+    let outcome = block_on(async {
         for cluster in config.clickhouse.values() {
             prepare_tables(&clickhouse, &cluster.database.0, &args.schema).await?;
         }
         run::pipelines(&config).await
-    });
+    })?;
     drop(clickhouse);
     let _ = std::fs::remove_dir_all(temporary);
     outcome

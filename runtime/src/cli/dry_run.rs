@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Failure, runtime};
+use super::{Failure, block_on};
 use crate::config::Config;
 use crate::kafka::{TopicError, partitions};
 use crate::start::{StartError, Starter, written_topics};
@@ -15,7 +15,7 @@ struct Finding {
 
 pub fn dry_run(path: &Path, json: bool) -> Result<(), Failure> {
     let config = Config::read(path)?;
-    let findings = runtime()?.block_on(look(&config));
+    let findings = block_on(look(&config))?;
     for finding in &findings {
         finding.print(json);
     }

@@ -6,7 +6,7 @@ use futures::future::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, runtime};
+use super::{Failure, block_on};
 use crate::admin::Admin;
 use crate::config::Config;
 use crate::kafka::Stopper;
@@ -19,7 +19,7 @@ const EXIT_SIGTERM: u8 = 143;
 
 pub fn run(path: &Path) -> Result<(), Failure> {
     let config = Config::read(path)?;
-    runtime()?.block_on(pipelines(&config))
+    block_on(pipelines(&config))?
 }
 
 /// Starts every pipeline and waits for the end of all.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::committer::Committer;
 use super::group::{Callbacks, Group};
 use super::queue::QueueError;
-use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Brokers, Error, Settings};
+use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Brokers, Error, REQUEST_TIMEOUT, Settings};
 use crate::message::{Credits, MessageBatch};
 use crate::metrics::PipelineMetrics;
 use crate::source::Event;
@@ -25,7 +25,7 @@ pub struct Source {
     pub events: mpsc::UnboundedReceiver<Event>,
     pub committer: Committer,
     pub stopper: Stopper,
-    thread: JoinHandle<Result<(), Error>>,
+    ended: oneshot::Receiver<Result<(), Error>>,
 }
 
 /// Asks a source to stop: read no more, drain, leave the group.
@@ -37,6 +37,8 @@ pub struct Stopper {
 
 /// The thread's state.
 struct Reader {
+    /// Before the consumer, as it must be dropped first.
+    end: End,
     consumer: Arc<BaseConsumer<Callbacks>>,
     group: Arc<Group>,
     credits: Credits,
@@ -86,6 +88,7 @@ impl Source {
     ) -> Result<Self, Error> {
         let (events, received) = mpsc::unbounded_channel();
         let (made, ready) = std::sync::mpsc::channel();
+        let (end, ended) = oneshot::channel();
         let stop = Arc::new(AtomicBool::new(false));
         let (runtime, stopped, brokers) = (Handle::current(), stop.clone(), brokers.clone());
         let name = format!("kafka-{}", settings.topic);
@@ -95,35 +98,31 @@ impl Source {
                 Ok(reader) => {
                     let _ = made.send(Ok(Committer::new(Arc::downgrade(&reader.consumer), reader.group.clone())));
                     drop(made);
-                    reader.run()
+                    // Nobody waits when the pipeline was given up.
+                    let _ = end.send(reader.run());
                 }
-                Err(error) => {
-                    let _ = made.send(Err(error));
-                    Ok(())
-                }
+                Err(error) => drop(made.send(Err(error))),
             }
         });
         let thread = thread.map_err(|error| Error::Client(error.to_string()))?;
         let committer = ready.recv().map_err(|_| Error::Client("the thread ended at once".into()))??;
-        let stopper = Stopper { stop, thread: thread.thread().clone() };
-        Ok(Self { events: received, committer, stopper, thread })
+        let stopper = Stopper::new(stop, thread.thread().clone());
+        Ok(Self { events: received, committer, stopper, ended })
     }
 
     /// Takes the source apart: what the pipeline needs, and the end to wait for.
     pub fn split(self) -> (mpsc::UnboundedReceiver<Event>, Committer, impl Future<Output = Result<(), Error>>) {
-        let Self { events, committer, thread, .. } = self;
-        let ended = tokio::task::spawn_blocking(move || thread.join());
-        let ended = async move {
-            match ended.await {
-                Ok(Ok(ended)) => ended,
-                _ => Err(Error::Client("the poll thread panicked".into())),
-            }
-        };
+        let Self { events, committer, ended, .. } = self;
+        let ended = async { ended.await.unwrap_or_else(|_| Err(Error::Client("the poll thread panicked".into()))) };
         (events, committer, ended)
     }
 }
 
 impl Stopper {
+    pub(crate) fn new(stop: Arc<AtomicBool>, thread: thread::Thread) -> Self {
+        Self { stop, thread }
+    }
+
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.thread.unpark();
@@ -160,7 +159,16 @@ impl Reader {
         let credits = Credits::new(settings.read_ahead_bytes);
         credits.wake_on_return(thread::current());
         let consumer = Arc::new(consumer);
-        Ok(Self { consumer, group, credits, stop, turn: 0, mean_bytes: 1024, reported: Instant::now() })
+        Ok(Self {
+            end: End(group.clone()),
+            consumer,
+            group,
+            credits,
+            stop,
+            turn: 0,
+            mean_bytes: 1024,
+            reported: Instant::now(),
+        })
     }
 
     fn run(mut self) -> Result<(), Error> {
@@ -296,14 +304,14 @@ impl Reader {
 
     /// Reads no more, lets what was read be settled, gives up the partitions, leaves the group.
     fn leave(self) -> Result<(), Error> {
-        let Self { consumer, group, .. } = self;
+        let Self { end, consumer, group, .. } = self;
         group.status.stopping();
         let drained = drain(&consumer, &group);
         let held: Vec<i32> = group.held().keys().copied().collect();
         group.let_go(held);
         // A commit may be on its way with a reference of its own; the client must end on this thread.
         drop_last(consumer);
-        group.end();
+        drop(end);
         match group.failure() {
             Some(error) => Err(error),
             None if drained => Ok(()),
@@ -341,12 +349,27 @@ fn drain(consumer: &BaseConsumer<Callbacks>, group: &Group) -> bool {
     false
 }
 
+/// A commit that gets no answer keeps the client for ever; the group misses us without it, too.
 fn drop_last<T>(mut shared: Arc<T>) {
-    loop {
+    let started = Instant::now();
+    while started.elapsed() < REQUEST_TIMEOUT {
         match Arc::try_unwrap(shared) {
             Ok(last) => return drop(last),
             Err(still_shared) => shared = still_shared,
         }
         thread::park_timeout(PAUSE);
+    }
+    tracing::warn!("a commit has no answer, leaving the group without a word");
+    // Nor may the last reference go on a thread of the commit.
+    std::mem::forget(shared);
+}
+
+/// The end of the thread, be it by a panic: queues go before their client, and nothing comes any more.
+struct End(Arc<Group>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.held().clear();
+        self.0.end();
     }
 }
