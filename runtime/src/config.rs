@@ -3,6 +3,7 @@
 
 mod check;
 mod error;
+mod reference;
 mod scalar;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,8 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 pub use error::{ConfigError, Problem};
-pub use scalar::{Count, Duration, Ratio, Secret, Size, Text};
+pub use reference::{Property, Reference};
+pub use scalar::{Count, Duration, Ratio, Size, Text};
 
 use crate::dead_letter::Policy;
 use crate::kafka;
@@ -45,10 +47,10 @@ pub struct Config {
 pub struct Kafka {
     /// `host:port`, several separated by commas.
     pub brokers: Text,
-    /// Any property of librdkafka; those that tidegate decides are refused.
+    /// Any property of librdkafka; those that tidegate decides are refused. Secrets by reference.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<String, String>")]
-    pub properties: BTreeMap<String, Spanned<Text>>,
+    #[schemars(with = "BTreeMap<String, Property>")]
+    pub properties: BTreeMap<String, Spanned<Property>>,
 }
 
 /// A ClickHouse cluster, reached over HTTP.
@@ -64,7 +66,8 @@ pub struct Cluster {
     pub user: Text,
     /// By reference: `{env: NAME}` or `{file: PATH}`.
     #[serde(default)]
-    pub password: Secret,
+    #[schemars(with = "Option<Reference>")]
+    pub password: Option<Spanned<Reference>>,
     /// How long one request may take.
     #[serde(default = "Duration::minute")]
     pub timeout: Duration,
@@ -236,18 +239,46 @@ pub struct Admin {
 }
 
 impl Config {
-    /// Reads and checks a file. Nothing is contacted.
+    /// Reads and checks a file and its secrets. Nothing is contacted.
     ///
     /// # Errors
     /// Every problem with its line and the way out.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        match Self::read_where_secrets_may_be_missing(path)? {
+            (config, None) => Ok(config),
+            (_, Some(missing)) => Err(missing),
+        }
+    }
+
+    /// Reads and checks a file where it does not run; the secrets that are not there come with it.
+    ///
+    /// # Errors
+    /// Every other problem with its line and the way out.
+    pub fn read_where_secrets_may_be_missing(path: &Path) -> Result<(Self, Option<ConfigError>), ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
         let mut config = Self::parse(&text).map_err(|problem| ConfigError::of(path, vec![problem]))?;
-        config.resolve_paths(path.parent().unwrap_or(Path::new(".")));
-        match check::problems(&config) {
-            problems if problems.is_empty() => Ok(config),
-            problems => Err(ConfigError::of(path, problems)),
+        let folder = path.parent().unwrap_or(Path::new("."));
+        config.resolve_paths(folder);
+        let problems = check::problems(&config);
+        if !problems.is_empty() {
+            return Err(ConfigError::of(path, problems));
         }
+        let missing = config.read_secrets(folder);
+        Ok((config, (!missing.is_empty()).then(|| ConfigError::of(path, missing))))
+    }
+
+    fn read_secrets(&mut self, folder: &Path) -> Vec<Problem> {
+        let passwords = self.clickhouse.values_mut().filter_map(|cluster| cluster.password.as_mut());
+        let passwords = passwords.map(|secret| (secret.referenced, &mut secret.value));
+        let properties = self.kafka.properties.values_mut().filter_map(|property| match &mut property.value {
+            Property::Secret(reference) => Some((property.referenced, reference)),
+            Property::Literal(_) => None,
+        });
+        let missing = |(at, secret): (_, &mut Reference)| {
+            let (text, hint) = secret.read(folder).err()?;
+            Some(Problem::new(at, text, Some(hint.into())))
+        };
+        passwords.chain(properties).filter_map(missing).collect()
     }
 
     fn parse(text: &str) -> Result<Self, Problem> {

@@ -13,6 +13,7 @@ mod committer;
 mod embedded;
 mod group;
 mod out_of_range;
+mod properties;
 mod publisher;
 mod queue;
 mod source;
@@ -24,6 +25,8 @@ mod topics;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use properties::Role;
+
 pub use committer::Committer;
 pub use embedded::EmbeddedBroker;
 pub use publisher::Publisher;
@@ -34,13 +37,14 @@ pub use topics::{TopicError, partitions};
 use rdkafka::ClientConfig;
 
 use crate::offset::{Partition, Range};
+use crate::secret::Secret;
 
 /// How to reach the brokers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Brokers {
     pub bootstrap: String,
-    /// Properties of librdkafka; checked by the configuration.
-    pub properties: BTreeMap<String, String>,
+    /// Properties of librdkafka; checked by the configuration. Any may be a secret.
+    pub properties: BTreeMap<String, Secret>,
 }
 
 /// What to read, and how.
@@ -92,15 +96,34 @@ const BATCH_MESSAGES_MAX: usize = 4096;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Brokers {
-    fn config(&self, defaults: &[(&str, &str)]) -> ClientConfig {
+    fn config(&self, role: Role, defaults: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap).set("client.id", "tidegate");
         for (name, value) in defaults {
             config.set(*name, *value);
         }
-        for (name, value) in &self.properties {
-            config.set(name, value);
+        for (name, value) in self.properties.iter().filter(|(name, _)| role.takes(name)) {
+            config.set(name, value.expose());
         }
         config
+    }
+}
+
+#[cfg(test)]
+mod property_tests {
+    use super::*;
+
+    #[test]
+    fn each_client_gets_what_is_for_it_and_nobody_prints_it() {
+        let properties = ["session.timeout.ms", "linger.ms", "sasl.password"];
+        let properties = properties.map(|name| (name.to_owned(), Secret::new("hunter2")));
+        let brokers = Brokers { bootstrap: "kafka:9092".into(), properties: properties.into() };
+        let (consumer, producer) = (brokers.config(Role::Consumer, &[]), brokers.config(Role::Producer, &[]));
+        let has = |config: &ClientConfig| {
+            ["session.timeout.ms", "linger.ms", "sasl.password"].map(|n| config.get(n).is_some())
+        };
+        assert_eq!(has(&consumer), [true, false, true]);
+        assert_eq!(has(&producer), [false, true, true]);
+        assert!(!format!("{brokers:?}").contains("hunter2"));
     }
 }

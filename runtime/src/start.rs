@@ -71,7 +71,7 @@ impl<'a> Starter<'a> {
                 hosts: cluster.hosts.value.iter().map(|host| host.0.clone()).collect(),
                 database: cluster.database.0.clone(),
                 user: cluster.user.0.clone(),
-                password: cluster.password.0.clone(),
+                password: cluster.password.as_ref().map(|secret| secret.value.value().clone()).unwrap_or_default(),
                 timeout: cluster.timeout.0,
             };
             (name.as_str(), Arc::new(Cluster::new(settings)))
@@ -84,7 +84,7 @@ impl<'a> Starter<'a> {
         let kafka = &self.config.kafka;
         Brokers {
             bootstrap: kafka.brokers.0.clone(),
-            properties: kafka.properties.iter().map(|(name, value)| (name.clone(), value.value.0.clone())).collect(),
+            properties: kafka.properties.iter().map(|(name, value)| (name.clone(), value.value.value())).collect(),
         }
     }
 

@@ -9,6 +9,7 @@ use super::{Failure, block_on, run};
 use crate::clickhouse::{self, Cluster};
 use crate::config::{Config, Text};
 use crate::kafka::EmbeddedBroker;
+use crate::secret::Secret;
 use crate::start::written_topics;
 
 /// The configuration's brokers and hosts are replaced by the embedded ones; its topics are made. The broker keeps
@@ -52,7 +53,7 @@ pub fn dev(args: &DevArgs) -> Result<(), Failure> {
     config.kafka.properties.clear();
     for cluster in config.clickhouse.values_mut() {
         cluster.hosts.value = vec![Text(clickhouse.url())];
-        (cluster.user, cluster.password) = (Text("default".into()), crate::config::Secret::default());
+        (cluster.user, cluster.password) = (Text("default".into()), None);
     }
     println!("kafka       {}", broker.bootstrap());
     println!("clickhouse  {}", clickhouse.url());
@@ -84,7 +85,7 @@ async fn prepare_tables(engine: &ClickHouse, database: &str, files: &[PathBuf]) 
         hosts: vec![engine.url()],
         database: "default".into(),
         user: "default".into(),
-        password: String::new(),
+        password: Secret::default(),
         timeout: std::time::Duration::from_secs(60),
     };
     let failed = |text: String| Failure::Running(format!("failed to prepare ClickHouse: {text}"));

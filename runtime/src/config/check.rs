@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde_saphyr::Spanned;
 
 use super::error::{Problem, hint};
-use super::{Config, Pipeline, PolicyName, Text, reason};
+use super::{Config, Pipeline, PolicyName, Property, Text, reason};
 use crate::outcome::Reason;
 
 /// Every problem of a configuration that could be parsed.
@@ -44,6 +44,12 @@ const OURS: &[&str] = &[
     "enable.idempotence",
 ];
 
+/// Properties that are not written into a file, by the endings of librdkafka's names.
+fn is_secret(property: &str) -> bool {
+    let endings = [".password", ".passphrase", ".secret", ".key.pem"];
+    endings.iter().any(|ending| property.ends_with(ending)) || property == "sasl.oauthbearer.config"
+}
+
 /// More rows than this in one insert would be cut into several blocks by ClickHouse.
 const ROWS_MAX: u64 = 1_000_000;
 
@@ -63,6 +69,9 @@ impl Found {
             if OURS.contains(&name.as_str()) {
                 let text = format!("kafka property {name:?} is decided by tidegate");
                 self.at(value, text, "remove it; what it guards is nothing lost and nothing ahead of itself");
+            } else if is_secret(name) && matches!(value.value, Property::Literal(_)) {
+                let text = format!("the secret {name:?} is written here");
+                self.at(value, text, format!("refer to it: {name}: {{env: NAME}} or {{file: PATH}}"));
             }
         }
     }

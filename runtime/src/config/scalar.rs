@@ -7,6 +7,8 @@ use std::time;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
+use super::{Property, Reference};
+
 /// Text in which `${NAME}` and `${NAME:-default}` stand for variables of the environment. `$$` is a dollar sign.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(pub String);
@@ -26,10 +28,6 @@ pub struct Size(pub u64);
 /// A time, with a unit: `500ms`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Duration(pub time::Duration);
-
-/// A secret by reference. Never printed.
-#[derive(Clone, Default, PartialEq)]
-pub struct Secret(pub String);
 
 const SIZES: &[(&str, u64)] = &[
     ("KiB", 1 << 10),
@@ -129,38 +127,6 @@ impl<'de> Deserialize<'de> for Duration {
     }
 }
 
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(rename_all = "lowercase", deny_unknown_fields)]
-        enum Reference {
-            Env(Text),
-            File(Text),
-        }
-        let reference = Reference::deserialize(deserializer).map_err(|error| {
-            let text = error.to_string();
-            let what = text.split(['`', '"', '\'']).next().unwrap_or_default().trim();
-            D::Error::custom(format!(
-                "a secret is not written here ({what}); refer to it: {{env: NAME}} or {{file: PATH}}"
-            ))
-        })?;
-        match reference {
-            Reference::Env(Text(name)) => std::env::var(&name)
-                .map(Self)
-                .map_err(|_| D::Error::custom(format!("the secret's variable {name:?} is not set; set it"))),
-            Reference::File(Text(path)) => std::fs::read_to_string(&path)
-                .map(|text| Self(text.trim_end_matches(['\r', '\n']).to_owned()))
-                .map_err(|error| D::Error::custom(format!("the secret's file {path:?}: {error}"))),
-        }
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
 /// Any scalar as text, with variables filled in.
 fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     struct Scalar;
@@ -238,12 +204,13 @@ schema! {
     Ratio, { "type": ["number", "string"], "minimum": 0, "maximum": 1 };
     Size, { "type": "string", "description": "bytes with a unit", "examples": ["64MiB", "512KiB"] };
     Duration, { "type": "string", "description": "a time with a unit", "examples": ["2s", "500ms"] };
-    Secret, {
+    Reference, {
         "type": "object",
         "description": "a secret by reference",
         "properties": { "env": { "type": "string" }, "file": { "type": "string" } },
         "additionalProperties": false
     };
+    Property, { "type": ["string", "number", "boolean", "object"], "description": "a value, or a secret by reference" };
 }
 
 #[cfg(test)]

@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::committer::Committer;
 use super::group::{Callbacks, Group};
 use super::queue::QueueError;
-use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Brokers, Error, REQUEST_TIMEOUT, Settings};
+use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Brokers, Error, REQUEST_TIMEOUT, Role, Settings};
 use crate::message::{Credits, MessageBatch};
 use crate::metrics::PipelineMetrics;
+use crate::secret::Secret;
 use crate::source::Event;
 use crate::status::PipelineStatus;
 
@@ -132,19 +133,22 @@ impl Stopper {
 impl Reader {
     fn new(brokers: &Brokers, group: Arc<Group>, stop: Arc<AtomicBool>) -> Result<Self, Error> {
         let settings = &group.settings;
-        let mut config = brokers.config(&[
-            ("session.timeout.ms", "45000"),
-            ("heartbeat.interval.ms", "3000"),
-            (POLL_INTERVAL, POLL_INTERVAL_MS),
-            ("fetch.message.max.bytes", "1048576"),
-            ("fetch.wait.max.ms", "100"),
-            ("fetch.queue.backoff.ms", "10"),
-            ("queued.min.messages", "100000"),
-            // Per partition, since each has its own queue; two fetches.
-            ("queued.max.messages.kbytes", "2048"),
-            ("check.crcs", "true"),
-            ("topic.metadata.refresh.interval.ms", "30000"),
-        ]);
+        let mut config = brokers.config(
+            Role::Consumer,
+            &[
+                ("session.timeout.ms", "45000"),
+                ("heartbeat.interval.ms", "3000"),
+                (POLL_INTERVAL, POLL_INTERVAL_MS),
+                ("fetch.message.max.bytes", "1048576"),
+                ("fetch.wait.max.ms", "100"),
+                ("fetch.queue.backoff.ms", "10"),
+                ("queued.min.messages", "100000"),
+                // Per partition, since each has its own queue; two fetches.
+                ("queued.max.messages.kbytes", "2048"),
+                ("check.crcs", "true"),
+                ("topic.metadata.refresh.interval.ms", "30000"),
+            ],
+        );
         // What decides correctness is set last: nothing may override it.
         config
             .set("group.id", &settings.group)
@@ -327,7 +331,7 @@ impl Reader {
 }
 
 fn poll_interval_max(brokers: &Brokers) -> Duration {
-    let text = brokers.properties.get(POLL_INTERVAL).map_or(POLL_INTERVAL_MS, String::as_str);
+    let text = brokers.properties.get(POLL_INTERVAL).map_or(POLL_INTERVAL_MS, Secret::expose);
     // The client refuses what is no number.
     Duration::from_millis(text.parse().unwrap_or(0))
 }

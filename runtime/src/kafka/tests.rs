@@ -13,6 +13,7 @@ use crate::message::MessageBatch;
 use crate::metrics::Metrics;
 use crate::offset::Progress;
 use crate::publish::{Publish, Record};
+use crate::secret::Secret;
 use crate::source::{Commit, Event};
 use crate::status::Status;
 
@@ -23,7 +24,7 @@ fn broker(partitions: i32) -> (MockCluster<'static, DefaultProducerContext>, Bro
     broker.create_topic("events", partitions, 1).unwrap();
     // The embedded broker lets a rebalance last about as long as a session.
     let properties = [("session.timeout.ms", "3000"), ("heartbeat.interval.ms", "200")];
-    let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let properties = properties.map(|(name, value)| (name.to_owned(), Secret::new(value))).into();
     let brokers = Brokers { bootstrap: broker.bootstrap_servers(), properties };
     (broker, brokers)
 }
