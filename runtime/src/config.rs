@@ -27,7 +27,8 @@ use crate::processor::Interruption;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Version of this format: 1.
-    pub version: Count,
+    #[schemars(with = "Count")]
+    pub version: Option<Spanned<Count>>,
     pub kafka: Kafka,
     /// ClickHouse clusters by name.
     pub clickhouse: BTreeMap<String, Cluster>,
@@ -36,7 +37,8 @@ pub struct Config {
     /// Tables by name.
     pub storages: BTreeMap<String, Storage>,
     /// What runs, by name.
-    pub pipelines: BTreeMap<String, Pipeline>,
+    #[schemars(with = "BTreeMap<String, Pipeline>")]
+    pub pipelines: Spanned<BTreeMap<String, Pipeline>>,
     #[serde(default)]
     pub admin: Admin,
 }
@@ -233,9 +235,12 @@ pub struct Limits {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
-    /// An address of the loopback, and a port; 0 takes any.
+    /// An address and a port; 0 takes any. One that others can reach needs a token.
     #[schemars(with = "String")]
     pub listen: Spanned<Text>,
+    /// Bearer token for `/status` and `/metrics`, by reference; `/livez` and `/readyz` are open.
+    #[schemars(with = "Option<Reference>")]
+    pub token: Option<Spanned<Reference>>,
 }
 
 impl Config {
@@ -256,10 +261,14 @@ impl Config {
     /// Every other problem with its line and the way out.
     pub fn read_where_secrets_may_be_missing(path: &Path) -> Result<(Self, Option<ConfigError>), ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
-        let mut config = Self::parse(&text).map_err(|problem| ConfigError::of(path, vec![problem]))?;
+        let (mut config, mut problems) = Self::parse(&text).map_err(|problems| ConfigError::of(path, problems))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         config.resolve_paths(folder);
-        let problems = check::problems(&config);
+        // What stands for a value that could not be read says nothing of its own.
+        let further =
+            check::problems(&config).into_iter().filter(|problem| !problems.iter().any(|p| p.is_beside(problem)));
+        let further: Vec<_> = further.collect();
+        problems.extend(further);
         if !problems.is_empty() {
             return Err(ConfigError::of(path, problems));
         }
@@ -269,7 +278,7 @@ impl Config {
 
     fn read_secrets(&mut self, folder: &Path) -> Vec<Problem> {
         let passwords = self.clickhouse.values_mut().filter_map(|cluster| cluster.password.as_mut());
-        let passwords = passwords.map(|secret| (secret.referenced, &mut secret.value));
+        let passwords = passwords.chain(&mut self.admin.token).map(|secret| (secret.referenced, &mut secret.value));
         let properties = self.kafka.properties.values_mut().filter_map(|property| match &mut property.value {
             Property::Secret(reference) => Some((property.referenced, reference)),
             Property::Literal(_) => None,
@@ -278,11 +287,30 @@ impl Config {
             let (text, hint) = secret.read(folder).err()?;
             Some(Problem::new(at, text, Some(hint.into())))
         };
-        passwords.chain(properties).filter_map(missing).collect()
+        let mut problems: Vec<_> = passwords.chain(properties).filter_map(missing).collect();
+        if let Some(token) = self.admin.token.as_ref().filter(|token| token.value.is_read_and_empty()) {
+            problems.push(Problem::new(
+                token.referenced,
+                "the token of admin is empty".into(),
+                Some("anybody has that".into()),
+            ));
+        }
+        problems
     }
 
-    fn parse(text: &str) -> Result<Self, Problem> {
-        serde_saphyr::from_str(text).map_err(|error| Problem::of_parser(&error))
+    /// With the values that could not be read; others stand in their places.
+    fn parse(text: &str) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        scalar::begin();
+        let parsed = serde_saphyr::from_str(text);
+        let mut problems: Vec<Problem> =
+            scalar::problems().into_iter().map(|(at, text)| Problem::of_value(at, &text)).collect();
+        match parsed {
+            Ok(config) => Ok((config, problems)),
+            Err(error) => {
+                problems.push(Problem::of_parser(&error));
+                Err(problems)
+            }
+        }
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
@@ -353,7 +381,7 @@ impl Default for Batch {
 impl Default for Admin {
     fn default() -> Self {
         let nowhere = serde_saphyr::Location::UNKNOWN;
-        Self { listen: Spanned::new(Text("127.0.0.1:8650".into()), nowhere, nowhere) }
+        Self { listen: Spanned::new(Text("127.0.0.1:8650".into()), nowhere, nowhere), token: None }
     }
 }
 

@@ -71,7 +71,7 @@ impl<'a> Starter<'a> {
                 hosts: cluster.hosts.value.iter().map(|host| host.0.clone()).collect(),
                 database: cluster.database.0.clone(),
                 user: cluster.user.0.clone(),
-                password: cluster.password.as_ref().map(|secret| secret.value.value().clone()).unwrap_or_default(),
+                password: cluster.password.as_ref().map(|secret| secret.value.value()).unwrap_or_default(),
                 timeout: cluster.timeout.0,
             };
             (name.as_str(), Arc::new(Cluster::new(settings)))
@@ -94,7 +94,7 @@ impl<'a> Starter<'a> {
     /// See [`StartError`].
     pub async fn prepare(&mut self, name: &str) -> Result<Prepared, StartError> {
         let config = self.config;
-        let pipeline = &config.pipelines[name];
+        let pipeline = &config.pipelines.value[name];
         let module = self.module(name, &pipeline.module.value.0)?;
         let mismatch = |differences| StartError::Mismatch { pipeline: name.to_owned(), differences };
         let routes = routes(pipeline, &module).map_err(mismatch)?;
@@ -130,7 +130,7 @@ impl<'a> Starter<'a> {
     /// See [`StartError`].
     pub async fn start(&self, prepared: Prepared, metrics: &Metrics, status: &Status) -> Result<Running, StartError> {
         let name = prepared.name.clone();
-        let config = &self.config.pipelines[&name];
+        let config = &self.config.pipelines.value[&name];
         let (metrics, status) = (metrics.pipeline(&name), status.pipeline(&name));
         status.module(prepared.module.name());
         let kafka_error = |error| StartError::Kafka { pipeline: name.clone(), error };

@@ -43,7 +43,7 @@ pub fn dev(args: &DevArgs) -> Result<(), Failure> {
     let folder = args.data.as_ref().unwrap_or(&temporary);
     let clickhouse = ClickHouse::start(launcher()?, folder).map_err(|error| Failure::Unreachable(error.to_string()))?;
     let broker = EmbeddedBroker::start().map_err(|error| Failure::Running(error.to_string()))?;
-    for pipeline in config.pipelines.values() {
+    for pipeline in config.pipelines.value.values() {
         let read = std::iter::once((pipeline.topic.value.0.clone(), args.partitions));
         for (topic, partitions) in read.chain(written_topics(pipeline).into_iter().map(|topic| (topic, 1))) {
             broker.create_topic(&topic, partitions).map_err(|error| Failure::Running(error.to_string()))?;

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use serde::de::{Deserialize, Deserializer, EnumAccess, Error, VariantAccess, Visitor};
 
 use super::Text;
+use super::scalar::fill_in;
 use crate::secret::Secret;
 
 /// `{env: NAME}` or `{file: PATH}`; a relative path starts at the configuration file.
 #[derive(Clone, Debug)]
 pub struct Reference {
     place: Place,
-    value: Secret,
+    value: Option<Secret>,
 }
 
 /// A property of librdkafka.
@@ -29,9 +30,13 @@ enum Place {
 }
 
 impl Reference {
-    /// The secret; every one is read before a configuration is handed out.
-    pub fn value(&self) -> &Secret {
-        &self.value
+    /// The secret, once it is read; before that, nothing.
+    pub fn value(&self) -> Secret {
+        self.value.clone().unwrap_or_default()
+    }
+
+    pub(super) fn is_read_and_empty(&self) -> bool {
+        self.value.as_ref().is_some_and(|value| value.expose().is_empty())
     }
 
     /// # Errors
@@ -44,7 +49,7 @@ impl Reference {
                 (format!("the secret's file {:?} cannot be read: {error}", folder.join(path)), "put it there")
             }),
         };
-        self.value = Secret::new(value?.trim_end_matches(['\r', '\n']));
+        self.value = Some(Secret::new(value?.trim_end_matches(['\r', '\n'])));
         Ok(())
     }
 }
@@ -54,7 +59,7 @@ impl Property {
     pub fn value(&self) -> Secret {
         match self {
             Property::Literal(text) => Secret::new(text.as_str()),
-            Property::Secret(reference) => reference.value().clone(),
+            Property::Secret(reference) => reference.value(),
         }
     }
 }
@@ -87,7 +92,7 @@ impl<'de> Visitor<'de> for PropertyVisitor {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<Property, A::Error> {
-        let (Text(name), inner) = access.variant()?;
+        let (name, inner): (String, _) = access.variant()?;
         let place = match name.as_str() {
             "env" => Place::Env(inner.newtype_variant::<Text>()?.0),
             "file" => Place::File(inner.newtype_variant::<Text>()?.0.into()),
@@ -97,9 +102,10 @@ impl<'de> Visitor<'de> for PropertyVisitor {
                         "a secret is not found by {name:?}; write {{env: NAME}} or {{file: PATH}}"
                     ))
                 })?;
-                return Ok(Property::Literal(Text(name)));
+                let text = fill_in(&name, |name| std::env::var(name).ok()).map_err(A::Error::custom)?;
+                return Ok(Property::Literal(Text(text)));
             }
         };
-        Ok(Property::Secret(Reference { place, value: Secret::default() }))
+        Ok(Property::Secret(Reference { place, value: None }))
     }
 }
