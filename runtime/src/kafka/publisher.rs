@@ -29,8 +29,8 @@ impl Publisher {
             &[
                 ("linger.ms", "1"),
                 ("message.timeout.ms", "30000"),
-            // Below the timeout, so that a topic that is not there is told from a broker that is not.
-            ("topic.metadata.propagation.max.ms", "10000"),
+                // Below the timeout, so that a topic that is not there is told from a broker that is not.
+                ("topic.metadata.propagation.max.ms", "10000"),
                 ("compression.type", "lz4"),
                 // A project's replacements stay on one partition, as with the reference's producers.
                 ("partitioner", "consistent_random"),
