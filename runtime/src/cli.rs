@@ -123,10 +123,13 @@ fn start_log(output: &Output) {
     }
 }
 
-/// The runtime of a command that talks to the world.
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+/// Runs a command that talks to the world. What still waits for an answer at the end does not keep the process.
+fn block_on<T>(command: impl Future<Output = T>) -> Result<T, Failure> {
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    built.map_err(|error| Failure::Running(format!("failed to start the runtime: {error}")))
+    let runtime = built.map_err(|error| Failure::Running(format!("failed to start the runtime: {error}")))?;
+    let done = runtime.block_on(command);
+    runtime.shutdown_background();
+    Ok(done)
 }
 
 impl Failure {

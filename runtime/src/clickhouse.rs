@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::secret::Secret;
+
 pub use class::Class;
 pub use http::Answer;
 pub use statements::statements;
@@ -22,7 +24,7 @@ pub struct Settings {
     pub hosts: Vec<String>,
     pub database: String,
     pub user: String,
-    pub password: String,
+    pub password: Secret,
     /// For one request, from connecting to the end of the answer.
     pub timeout: Duration,
 }

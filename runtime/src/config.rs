@@ -3,6 +3,7 @@
 
 mod check;
 mod error;
+mod reference;
 mod scalar;
 
 use std::collections::BTreeMap;
@@ -13,9 +14,11 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 pub use error::{ConfigError, Problem};
-pub use scalar::{Count, Duration, Ratio, Secret, Size, Text};
+pub use reference::{Property, Reference};
+pub use scalar::{Count, Duration, Ratio, Size, Text};
 
 use crate::dead_letter::Policy;
+use crate::kafka;
 use crate::outcome::Reason;
 use crate::processor::Interruption;
 
@@ -24,7 +27,8 @@ use crate::processor::Interruption;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Version of this format: 1.
-    pub version: Count,
+    #[schemars(with = "Count")]
+    pub version: Option<Spanned<Count>>,
     pub kafka: Kafka,
     /// ClickHouse clusters by name.
     pub clickhouse: BTreeMap<String, Cluster>,
@@ -33,7 +37,8 @@ pub struct Config {
     /// Tables by name.
     pub storages: BTreeMap<String, Storage>,
     /// What runs, by name.
-    pub pipelines: BTreeMap<String, Pipeline>,
+    #[schemars(with = "BTreeMap<String, Pipeline>")]
+    pub pipelines: Spanned<BTreeMap<String, Pipeline>>,
     #[serde(default)]
     pub admin: Admin,
 }
@@ -44,10 +49,10 @@ pub struct Config {
 pub struct Kafka {
     /// `host:port`, several separated by commas.
     pub brokers: Text,
-    /// Any property of librdkafka; those that tidegate decides are refused.
+    /// Any property of librdkafka; those that tidegate decides are refused. Secrets by reference.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<String, String>")]
-    pub properties: BTreeMap<String, Spanned<Text>>,
+    #[schemars(with = "BTreeMap<String, Property>")]
+    pub properties: BTreeMap<String, Spanned<Property>>,
 }
 
 /// A ClickHouse cluster, reached over HTTP.
@@ -63,7 +68,8 @@ pub struct Cluster {
     pub user: Text,
     /// By reference: `{env: NAME}` or `{file: PATH}`.
     #[serde(default)]
-    pub password: Secret,
+    #[schemars(with = "Option<Reference>")]
+    pub password: Option<Spanned<Reference>>,
     /// How long one request may take.
     #[serde(default = "Duration::minute")]
     pub timeout: Duration,
@@ -130,8 +136,11 @@ pub struct Pipeline {
     #[serde(default = "Size::read_ahead")]
     pub read_ahead: Size,
     /// Where a partition starts that the group has no position for.
-    #[serde(default)]
-    pub start: Start,
+    #[serde(default = "Reset::earliest")]
+    pub start: Reset,
+    /// Where reading goes on when a position is not in the topic any more.
+    #[serde(default = "Reset::error")]
+    pub out_of_range: Reset,
     /// How long giving up partitions, and stopping, may wait for what was read to be written.
     #[serde(default = "Duration::drain")]
     pub drain_timeout: Duration,
@@ -157,14 +166,13 @@ pub struct Batch {
     pub inserts_in_flight: Count,
 }
 
-/// Where a partition without a position starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+/// Where to read when there is no position to read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Start {
-    #[default]
+pub enum Reset {
     Earliest,
     Latest,
-    /// Refuse to start: a position must be there.
+    /// Nowhere: the pipeline stops, and somebody has to decide.
     Error,
 }
 
@@ -227,28 +235,82 @@ pub struct Limits {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
-    /// An address of the loopback, and a port; 0 takes any.
+    /// An address and a port; 0 takes any. One that others can reach needs a token.
     #[schemars(with = "String")]
     pub listen: Spanned<Text>,
+    /// Bearer token for `/status` and `/metrics`, by reference; `/livez` and `/readyz` are open.
+    #[schemars(with = "Option<Reference>")]
+    pub token: Option<Spanned<Reference>>,
 }
 
 impl Config {
-    /// Reads and checks a file. Nothing is contacted.
+    /// Reads and checks a file and its secrets. Nothing is contacted.
     ///
     /// # Errors
     /// Every problem with its line and the way out.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
-        let mut config = Self::parse(&text).map_err(|problem| ConfigError::of(path, vec![problem]))?;
-        config.resolve_paths(path.parent().unwrap_or(Path::new(".")));
-        match check::problems(&config) {
-            problems if problems.is_empty() => Ok(config),
-            problems => Err(ConfigError::of(path, problems)),
+        match Self::read_where_secrets_may_be_missing(path)? {
+            (config, None) => Ok(config),
+            (_, Some(missing)) => Err(missing),
         }
     }
 
-    fn parse(text: &str) -> Result<Self, Problem> {
-        serde_saphyr::from_str(text).map_err(|error| Problem::of_parser(&error))
+    /// Reads and checks a file where it does not run; the secrets that are not there come with it.
+    ///
+    /// # Errors
+    /// Every other problem with its line and the way out.
+    pub fn read_where_secrets_may_be_missing(path: &Path) -> Result<(Self, Option<ConfigError>), ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
+        let (mut config, mut problems) = Self::parse(&text).map_err(|problems| ConfigError::of(path, problems))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        config.resolve_paths(folder);
+        // What stands for a value that could not be read says nothing of its own.
+        let further =
+            check::problems(&config).into_iter().filter(|problem| !problems.iter().any(|p| p.is_beside(problem)));
+        let further: Vec<_> = further.collect();
+        problems.extend(further);
+        if !problems.is_empty() {
+            return Err(ConfigError::of(path, problems));
+        }
+        let missing = config.read_secrets(folder);
+        Ok((config, (!missing.is_empty()).then(|| ConfigError::of(path, missing))))
+    }
+
+    fn read_secrets(&mut self, folder: &Path) -> Vec<Problem> {
+        let passwords = self.clickhouse.values_mut().filter_map(|cluster| cluster.password.as_mut());
+        let passwords = passwords.chain(&mut self.admin.token).map(|secret| (secret.referenced, &mut secret.value));
+        let properties = self.kafka.properties.values_mut().filter_map(|property| match &mut property.value {
+            Property::Secret(reference) => Some((property.referenced, reference)),
+            Property::Literal(_) => None,
+        });
+        let missing = |(at, secret): (_, &mut Reference)| {
+            let (text, hint) = secret.read(folder).err()?;
+            Some(Problem::new(at, text, Some(hint.into())))
+        };
+        let mut problems: Vec<_> = passwords.chain(properties).filter_map(missing).collect();
+        if let Some(token) = self.admin.token.as_ref().filter(|token| token.value.is_read_and_empty()) {
+            problems.push(Problem::new(
+                token.referenced,
+                "the token of admin is empty".into(),
+                Some("anybody has that".into()),
+            ));
+        }
+        problems
+    }
+
+    /// With the values that could not be read; others stand in their places.
+    fn parse(text: &str) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        scalar::begin();
+        let parsed = serde_saphyr::from_str(text);
+        let mut problems: Vec<Problem> =
+            scalar::problems().into_iter().map(|(at, text)| Problem::of_value(at, &text)).collect();
+        match parsed {
+            Ok(config) => Ok((config, problems)),
+            Err(error) => {
+                problems.push(Problem::of_parser(&error));
+                Err(problems)
+            }
+        }
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
@@ -268,6 +330,26 @@ impl Config {
 impl Module {
     pub fn path(&self) -> PathBuf {
         self.source.value.0.strip_prefix("file:").unwrap_or(&self.source.value.0).into()
+    }
+}
+
+impl Reset {
+    fn earliest() -> Self {
+        Self::Earliest
+    }
+
+    fn error() -> Self {
+        Self::Error
+    }
+}
+
+impl From<Reset> for kafka::Reset {
+    fn from(reset: Reset) -> Self {
+        match reset {
+            Reset::Earliest => kafka::Reset::Earliest,
+            Reset::Latest => kafka::Reset::Latest,
+            Reset::Error => kafka::Reset::Error,
+        }
     }
 }
 
@@ -299,7 +381,7 @@ impl Default for Batch {
 impl Default for Admin {
     fn default() -> Self {
         let nowhere = serde_saphyr::Location::UNKNOWN;
-        Self { listen: Spanned::new(Text("127.0.0.1:8650".into()), nowhere, nowhere) }
+        Self { listen: Spanned::new(Text("127.0.0.1:8650".into()), nowhere, nowhere), token: None }
     }
 }
 

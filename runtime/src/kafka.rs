@@ -3,6 +3,7 @@
 //! ```text
 //! source     the poll thread: partition queues → MessageBatch, gated by credits
 //! group      rebalances: positions resolved by us, drains before partitions go
+//! out_of_range  positions that are not in the topic any more
 //! committer  offset commits of what is written, for partitions still held
 //! publisher  records with acknowledgement
 //! tail       reading a topic without a group
@@ -11,14 +12,20 @@
 mod committer;
 mod embedded;
 mod group;
+mod out_of_range;
+mod properties;
 mod publisher;
 mod queue;
 mod source;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use properties::Role;
 
 pub use committer::Committer;
 pub use embedded::EmbeddedBroker;
@@ -29,12 +36,15 @@ pub use topics::{TopicError, partitions};
 
 use rdkafka::ClientConfig;
 
+use crate::offset::{Partition, Range};
+use crate::secret::Secret;
+
 /// How to reach the brokers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Brokers {
     pub bootstrap: String,
-    /// Properties of librdkafka; checked by the configuration.
-    pub properties: BTreeMap<String, String>,
+    /// Properties of librdkafka; checked by the configuration. Any may be a secret.
+    pub properties: BTreeMap<String, Secret>,
 }
 
 /// What to read, and how.
@@ -42,18 +52,22 @@ pub struct Brokers {
 pub struct Settings {
     pub topic: String,
     pub group: String,
-    pub start: Start,
+    /// Where a partition starts that the group has no position for.
+    pub start: Reset,
+    /// Where reading goes on when a position is not in the topic any more.
+    pub out_of_range: Reset,
     /// Bytes of messages read and not processed yet.
     pub read_ahead_bytes: usize,
     /// How long a revocation and a stop wait for what was read to be settled.
     pub drain_timeout: Duration,
 }
 
-/// Where a partition starts that the group has no position for.
+/// Where to read when there is no position to read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub enum Reset {
     Earliest,
     Latest,
+    /// Nowhere: the pipeline stops, and somebody has to decide.
     Error,
 }
 
@@ -67,9 +81,12 @@ pub enum Error {
     #[error("{partition} has no committed position in group {group:?}, and `start: error` is configured")]
     NoPosition { partition: String, group: String },
     #[error(
-        "{partition}@{position} is not in the topic any more; the messages from there on were deleted before they were read"
+        "failed to read {partition}@{position}: the topic has {has} there, {}\n\n\
+         hint: `out_of_range: earliest` goes on at {}, `out_of_range: latest` at {}; or move the position of group \
+         {group:?} (kafka-consumer-groups --reset-offsets)",
+        out_of_range::what_happened(*position, *has), has.start, has.end
     )]
-    OutOfRange { partition: String, position: i64 },
+    OutOfRange { partition: Partition, group: String, position: i64, has: Range },
 }
 
 /// A payload of a call: fits a core's cache (docs/decisions/0002-packed-contract.md).
@@ -79,15 +96,34 @@ const BATCH_MESSAGES_MAX: usize = 4096;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Brokers {
-    fn config(&self, defaults: &[(&str, &str)]) -> ClientConfig {
+    fn config(&self, role: Role, defaults: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap).set("client.id", "tidegate");
         for (name, value) in defaults {
             config.set(*name, *value);
         }
-        for (name, value) in &self.properties {
-            config.set(name, value);
+        for (name, value) in self.properties.iter().filter(|(name, _)| role.takes(name)) {
+            config.set(name, value.expose());
         }
         config
+    }
+}
+
+#[cfg(test)]
+mod property_tests {
+    use super::*;
+
+    #[test]
+    fn each_client_gets_what_is_for_it_and_nobody_prints_it() {
+        let properties = ["session.timeout.ms", "linger.ms", "sasl.password"];
+        let properties = properties.map(|name| (name.to_owned(), Secret::new("hunter2")));
+        let brokers = Brokers { bootstrap: "kafka:9092".into(), properties: properties.into() };
+        let (consumer, producer) = (brokers.config(Role::Consumer, &[]), brokers.config(Role::Producer, &[]));
+        let has = |config: &ClientConfig| {
+            ["session.timeout.ms", "linger.ms", "sasl.password"].map(|n| config.get(n).is_some())
+        };
+        assert_eq!(has(&consumer), [true, false, true]);
+        assert_eq!(has(&producer), [false, true, true]);
+        assert!(!format!("{brokers:?}").contains("hunter2"));
     }
 }

@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod pipeline;
 pub mod processor;
 pub mod publish;
+pub mod secret;
 pub mod settle;
 pub mod sink;
 pub mod source;

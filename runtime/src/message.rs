@@ -102,6 +102,19 @@ impl MessageBatch {
         bytes + 4 * words + self.runs.capacity() * size_of::<Run>() + size_of::<Self>()
     }
 
+    /// Gives back what the vectors have in reserve: the batch grows no more.
+    pub fn shrink_to_fit(&mut self) {
+        for bytes in [&mut self.payloads, &mut self.keys, &mut self.header_data, &mut self.nulls] {
+            bytes.shrink_to_fit();
+        }
+        for words in [&mut self.ends, &mut self.key_ends, &mut self.header_ends, &mut self.header_counts] {
+            words.shrink_to_fit();
+        }
+        self.offsets.shrink_to_fit();
+        self.timestamps.shrink_to_fit();
+        self.runs.shrink_to_fit();
+    }
+
     /// Opens a run: the messages pushed next are of this partition, and reading it went on at `start`.
     pub fn begin_run(&mut self, partition: Partition, assignment: Assignment, start: i64) {
         self.runs.push(Run { partition, assignment, count: 0, start });
@@ -214,6 +227,16 @@ impl MessageBatch {
     }
 }
 
+impl Parts<'_> {
+    /// What the message holds in a batch.
+    pub fn held_bytes(&self) -> usize {
+        let headers: usize =
+            self.headers.iter().map(|(name, value)| name.len() + value.len() + 2 * size_of::<u32>()).sum();
+        let columns = 3 * size_of::<u32>() + 2 * size_of::<i64>() + size_of::<u8>();
+        self.payload.map_or(0, <[u8]>::len) + self.key.map_or(0, <[u8]>::len) + headers + columns
+    }
+}
+
 impl<'a> Message<'a> {
     /// Names that are not UTF-8 come with replacement characters; Kafka clients do not send them.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
@@ -237,7 +260,7 @@ impl Credits {
         }
     }
 
-    /// Bytes that may still be read. What is read may exceed it by one read: a message is never cut.
+    /// Bytes that may still be read. What is read may exceed it by one message: none is cut.
     pub fn available(&self) -> usize {
         self.0.budget.saturating_sub(self.in_flight())
     }

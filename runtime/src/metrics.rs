@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::offset::{Partition, Progress};
 use crate::outcome::{ModuleName, Reason};
@@ -65,6 +65,7 @@ struct Families {
     errors: Counters,
     insert_errors: Counters,
     rebalances: Counters,
+    jumped_over: Counters,
     processor_failures: Family<ModuleLabels, Counter>,
     processor_counters: Counters,
     processor_counter_names: Mutex<BTreeSet<String>>,
@@ -115,6 +116,7 @@ impl Families {
         names.contains(name) || (names.len() < PROCESSOR_COUNTERS_MAX && names.insert(name.to_owned()))
     }
 
+    /// Every metric, once: its name, what it tells, and how it counts.
     fn register(registry: &mut Registry) -> Self {
         fn seconds() -> Histogram {
             Histogram::new(exponential_buckets(0.0005, 2.0, 18))
@@ -122,86 +124,122 @@ impl Families {
         fn rows() -> Histogram {
             Histogram::new(exponential_buckets(1.0, 4.0, 12))
         }
-        let families = Self {
-            messages: Family::default(),
-            outcomes: Family::default(),
-            dead_letters: Family::default(),
-            rows: Family::default(),
-            row_bytes: Family::default(),
-            batches: Family::default(),
-            errors: Family::default(),
-            insert_errors: Family::default(),
-            rebalances: Family::default(),
-            processor_failures: Family::default(),
-            processor_counters: Family::default(),
+        Self {
             processor_counter_names: Mutex::default(),
-            call_seconds: Family::new_with_constructor(seconds),
-            batch_rows: Family::new_with_constructor(rows),
-            batch_age_seconds: Family::new_with_constructor(seconds),
-            insert_seconds: Family::new_with_constructor(seconds),
-            commit_seconds: Family::new_with_constructor(seconds),
-            latency_seconds: Family::new_with_constructor(seconds),
-            in_flight_bytes: Family::default(),
-            lag: Family::default(),
-            lag_seconds: Family::default(),
-            position: Family::default(),
-        };
-        let f = &families;
-        registry.register("messages", "Messages read, of=topic", f.messages.clone());
-        registry.register(
-            "outcomes",
-            "Messages settled, of=outcome; their sum reaches messages read",
-            f.outcomes.clone(),
-        );
-        registry.register("dead_letters", "Messages rejected, of=reason", f.dead_letters.clone());
-        registry.register("rows", "Rows written, of=storage", f.rows.clone());
-        registry.register("row_bytes", "RowBinary bytes written before compression, of=storage", f.row_bytes.clone());
-        registry.register("batches", "Batches settled, of=all", f.batches.clone());
-        registry.register("errors", "Failures that were retried, of=commit or publish:topic", f.errors.clone());
-        registry.register("insert_errors", "Failed inserts, of=storage:code", f.insert_errors.clone());
-        registry.register(
-            "rebalances",
-            "Changes of the assignment, of=assigned, revoked or lost",
-            f.rebalances.clone(),
-        );
-        registry.register("processor_failures", "Calls that gave no answer", f.processor_failures.clone());
-        registry.register(
-            "processor_counters",
-            "Counters of the processor's own, of=name",
-            f.processor_counters.clone(),
-        );
-        registry.register("call_seconds", "Time of a call of the processor, of=module", f.call_seconds.clone());
-        registry.register("batch_rows", "Rows of an insert, of=storage", f.batch_rows.clone());
-        registry.register(
-            "batch_age_seconds",
-            "From a batch's first message to its commit, of=all",
-            f.batch_age_seconds.clone(),
-        );
-        registry.register("insert_seconds", "Time of a successful insert, of=storage", f.insert_seconds.clone());
-        registry.register(
-            "commit_seconds",
-            "Time of an offset commit with its retries, of=all",
-            f.commit_seconds.clone(),
-        );
-        registry.register(
-            "latency_seconds",
-            "From a batch's last message's broker timestamp to its commit, of=topic",
-            f.latency_seconds.clone(),
-        );
-        registry.register(
-            "in_flight_bytes",
-            "Message bytes read and not processed yet, of=all",
-            f.in_flight_bytes.clone(),
-        );
-        registry.register("lag", "Messages between what is committed and the end of the partition", f.lag.clone());
-        registry.register(
-            "lag_seconds",
-            "Age of the last committed message while there is a lag",
-            f.lag_seconds.clone(),
-        );
-        registry.register("position", "Next offset after what is written and committed", f.position.clone());
-        families
+            messages: registered(registry, "messages", "Messages read, of=topic", Family::default()),
+            outcomes: registered(
+                registry,
+                "outcomes",
+                "Messages settled, of=outcome; their sum reaches messages read",
+                Family::default(),
+            ),
+            dead_letters: registered(registry, "dead_letters", "Messages rejected, of=reason", Family::default()),
+            rows: registered(registry, "rows", "Rows written, of=storage", Family::default()),
+            row_bytes: registered(
+                registry,
+                "row_bytes",
+                "RowBinary bytes written before compression, of=storage",
+                Family::default(),
+            ),
+            batches: registered(registry, "batches", "Batches settled, of=all", Family::default()),
+            errors: registered(
+                registry,
+                "errors",
+                "Failures that were retried, of=commit or publish:topic",
+                Family::default(),
+            ),
+            insert_errors: registered(registry, "insert_errors", "Failed inserts, of=storage:code", Family::default()),
+            rebalances: registered(
+                registry,
+                "rebalances",
+                "Changes of the assignment, of=assigned, revoked or lost",
+                Family::default(),
+            ),
+            jumped_over: registered(
+                registry,
+                "jumped_over",
+                "Offsets not read because the position was out of range, of=topic",
+                Family::default(),
+            ),
+            processor_failures: registered(
+                registry,
+                "processor_failures",
+                "Calls that gave no answer",
+                Family::default(),
+            ),
+            processor_counters: registered(
+                registry,
+                "processor_counters",
+                "Counters of the processor's own, of=name",
+                Family::default(),
+            ),
+            call_seconds: registered(
+                registry,
+                "call_seconds",
+                "Time of a call of the processor, of=module",
+                Family::new_with_constructor(seconds),
+            ),
+            batch_rows: registered(
+                registry,
+                "batch_rows",
+                "Rows of an insert, of=storage",
+                Family::new_with_constructor(rows),
+            ),
+            batch_age_seconds: registered(
+                registry,
+                "batch_age_seconds",
+                "From a batch's first message to its commit, of=all",
+                Family::new_with_constructor(seconds),
+            ),
+            insert_seconds: registered(
+                registry,
+                "insert_seconds",
+                "Time of a successful insert, of=storage",
+                Family::new_with_constructor(seconds),
+            ),
+            commit_seconds: registered(
+                registry,
+                "commit_seconds",
+                "Time of an offset commit with its retries, of=all",
+                Family::new_with_constructor(seconds),
+            ),
+            latency_seconds: registered(
+                registry,
+                "latency_seconds",
+                "From a batch's last message's broker timestamp to its commit, of=topic",
+                Family::new_with_constructor(seconds),
+            ),
+            in_flight_bytes: registered(
+                registry,
+                "in_flight_bytes",
+                "Message bytes read and not processed yet, of=all",
+                Family::default(),
+            ),
+            lag: registered(
+                registry,
+                "lag",
+                "Messages between what is committed and the end of the partition",
+                Family::default(),
+            ),
+            lag_seconds: registered(
+                registry,
+                "lag_seconds",
+                "Age of the last committed message while there is a lag",
+                Family::default(),
+            ),
+            position: registered(
+                registry,
+                "position",
+                "Next offset after what is written and committed",
+                Family::default(),
+            ),
+        }
     }
+}
+
+fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 impl PipelineMetrics {
@@ -282,6 +320,10 @@ impl PipelineMetrics {
     /// `kind` is `assigned`, `revoked` or `lost`.
     pub fn rebalanced(&self, kind: &str) {
         self.families.rebalances.get_or_create(&self.of(kind)).inc();
+    }
+
+    pub fn jumped_over(&self, partition: &Partition, offsets: u64) {
+        self.families.jumped_over.get_or_create(&self.of(&partition.topic)).inc_by(offsets);
     }
 
     pub fn in_flight(&self, bytes: usize) {

@@ -125,10 +125,6 @@ impl Progress {
         self.0.iter()
     }
 
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Partition, &mut Covered)> {
-        self.0.iter_mut()
-    }
-
     pub fn get_mut(&mut self, partition: &Partition) -> Option<&mut Covered> {
         self.0.get_mut(partition)
     }

@@ -71,7 +71,7 @@ impl<'a> Starter<'a> {
                 hosts: cluster.hosts.value.iter().map(|host| host.0.clone()).collect(),
                 database: cluster.database.0.clone(),
                 user: cluster.user.0.clone(),
-                password: cluster.password.0.clone(),
+                password: cluster.password.as_ref().map(|secret| secret.value.value()).unwrap_or_default(),
                 timeout: cluster.timeout.0,
             };
             (name.as_str(), Arc::new(Cluster::new(settings)))
@@ -84,7 +84,7 @@ impl<'a> Starter<'a> {
         let kafka = &self.config.kafka;
         Brokers {
             bootstrap: kafka.brokers.0.clone(),
-            properties: kafka.properties.iter().map(|(name, value)| (name.clone(), value.value.0.clone())).collect(),
+            properties: kafka.properties.iter().map(|(name, value)| (name.clone(), value.value.value())).collect(),
         }
     }
 
@@ -94,7 +94,7 @@ impl<'a> Starter<'a> {
     /// See [`StartError`].
     pub async fn prepare(&mut self, name: &str) -> Result<Prepared, StartError> {
         let config = self.config;
-        let pipeline = &config.pipelines[name];
+        let pipeline = &config.pipelines.value[name];
         let module = self.module(name, &pipeline.module.value.0)?;
         let mismatch = |differences| StartError::Mismatch { pipeline: name.to_owned(), differences };
         let routes = routes(pipeline, &module).map_err(mismatch)?;
@@ -130,7 +130,7 @@ impl<'a> Starter<'a> {
     /// See [`StartError`].
     pub async fn start(&self, prepared: Prepared, metrics: &Metrics, status: &Status) -> Result<Running, StartError> {
         let name = prepared.name.clone();
-        let config = &self.config.pipelines[&name];
+        let config = &self.config.pipelines.value[&name];
         let (metrics, status) = (metrics.pipeline(&name), status.pipeline(&name));
         status.module(prepared.module.name());
         let kafka_error = |error| StartError::Kafka { pipeline: name.clone(), error };
@@ -166,12 +166,7 @@ impl<'a> Starter<'a> {
             metrics,
         };
         let running = AbortOnDrop(tokio::spawn(pipeline.run(events)));
-        let ended = Box::pin(async move {
-            let mut running = running;
-            ended.await?;
-            (&mut running.0).await.map_err(|_| kafka::Error::Client("the pipeline panicked".into()))
-        });
-        Ok(Running { name, stopper, ended })
+        Ok(Running { name, ended: Box::pin(both_end(running, ended, stopper.clone())), stopper })
     }
 
     fn module(&mut self, pipeline: &str, name: &str) -> Result<Module, StartError> {
@@ -200,6 +195,27 @@ impl<'a> Starter<'a> {
             storage: storage.to_owned(),
             error,
         })
+    }
+}
+
+/// The stages end when the source does. If they panic, nobody takes what is read any more, and the source must end too.
+async fn both_end(
+    mut stages: AbortOnDrop,
+    source: impl Future<Output = Result<(), kafka::Error>>,
+    stopper: Stopper,
+) -> Result<(), kafka::Error> {
+    let panicked = |_| kafka::Error::Client("the pipeline panicked".into());
+    let mut source = std::pin::pin!(source);
+    tokio::select! {
+        ended = &mut source => {
+            ended?;
+            (&mut stages.0).await.map_err(panicked)
+        }
+        ended = &mut stages.0 => {
+            stopper.stop();
+            let source = source.await;
+            ended.map_err(panicked).and(source)
+        }
     }
 }
 
@@ -263,11 +279,8 @@ fn source_settings(config: &config::Pipeline) -> kafka::Settings {
     kafka::Settings {
         topic: config.topic.value.0.clone(),
         group: config.group.0.clone(),
-        start: match config.start {
-            config::Start::Earliest => kafka::Start::Earliest,
-            config::Start::Latest => kafka::Start::Latest,
-            config::Start::Error => kafka::Start::Error,
-        },
+        start: config.start.into(),
+        out_of_range: config.out_of_range.into(),
         read_ahead_bytes: config.read_ahead.0 as usize,
         drain_timeout: config.drain_timeout.0,
     }
@@ -305,4 +318,27 @@ fn settler(
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn stages_that_panic_end_the_source_too() {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let stopper = Stopper::new(stopped.clone(), std::thread::current());
+        let source = async {
+            while !stopped.load(Ordering::Acquire) {
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        };
+        let stages = AbortOnDrop(tokio::spawn(async { panic!("as a bug of ours would") }));
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(10), both_end(stages, source, stopper)).await;
+        assert_eq!(ended.unwrap(), Err(kafka::Error::Client("the pipeline panicked".into())));
+    }
 }

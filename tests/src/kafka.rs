@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -106,6 +106,29 @@ pub fn committed(bootstrap: &str, group: &str, topic: &str) -> Result<BTreeMap<i
         _ => None,
     });
     Ok(positions.collect())
+}
+
+/// Deletes the messages before a position, as retention does.
+///
+/// # Errors
+/// If the broker refuses.
+pub async fn delete_before(bootstrap: &str, topic: &str, partition: i32, position: i64) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = config(bootstrap).create()?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(position))?;
+    admin.delete_records(&list, &AdminOptions::new()).await?;
+    Ok(())
+}
+
+/// Moves the position of a group that has no members.
+///
+/// # Errors
+/// If the broker refuses.
+pub fn commit(bootstrap: &str, group: &str, topic: &str, partition: i32, position: i64) -> Result<()> {
+    let consumer: BaseConsumer = config(bootstrap).set("group.id", group).create()?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(position))?;
+    consumer.commit(&list, CommitMode::Sync).context("committing")
 }
 
 fn config(bootstrap: &str) -> ClientConfig {

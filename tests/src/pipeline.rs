@@ -17,10 +17,12 @@ pub struct Bed {
     pub partitions: i32,
     /// Where the pipeline writes; a proxy may be in between.
     pub clickhouse: String,
-    /// Lines of YAML for `batch`, `modules` and `dead_letters`.
+    /// YAML for `batch`, `modules` and `dead_letters`, and more lines of the pipeline and of `kafka.properties`.
     pub batch: String,
     pub module: String,
     pub letters: String,
+    pub more: String,
+    pub properties: String,
 }
 
 impl Bed {
@@ -48,6 +50,8 @@ impl Bed {
             batch: "{ rows: 5000, bytes: 8MiB, time: 300ms }".into(),
             module: "base: 50ms, per_message: 100us, memory: 32MiB".into(),
             letters: String::new(),
+            more: "drain_timeout: 20s".into(),
+            properties: "session.timeout.ms: 6000, heartbeat.interval.ms: 300".into(),
         };
         let topics =
             [(bed.topic(), partitions), (bed.commit_log(), 1), (bed.replacements(), 1), (bed.dead_letters(), 1)];
@@ -83,7 +87,7 @@ impl Bed {
             "version: 1
 kafka:
   brokers: {}
-  properties: {{ session.timeout.ms: 6000, heartbeat.interval.ms: 300 }}
+  properties: {{ {} }}
 clickhouse:
   main: {{ hosts: [\"{}\"], database: {}, timeout: 20s }}
 modules:
@@ -98,13 +102,14 @@ pipelines:
     outputs: {{ poison: [poison] }}
     workers: 1
     batch: {}
-    drain_timeout: 20s
+    {}
     commit_log: {{ topic: {}, heartbeat: 1s }}
     replacements: {{ topic: {} }}
     dead_letters: {{ topic: {}{} }}
 admin: {{ listen: \"{{admin}}\" }}
 ",
             self.kafka,
+            self.properties,
             self.clickhouse,
             self.database.name,
             servers::module("poison").display(),
@@ -113,6 +118,7 @@ admin: {{ listen: \"{{admin}}\" }}
             self.topic(),
             self.group(),
             self.batch,
+            self.more,
             self.commit_log(),
             self.replacements(),
             self.dead_letters(),

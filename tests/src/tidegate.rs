@@ -77,6 +77,14 @@ impl Tidegate {
     /// If it does not end within a minute.
     pub fn terminate(mut self) -> Result<ExitStatus> {
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        self.end()
+    }
+
+    /// Waits for it to end by itself.
+    ///
+    /// # Errors
+    /// If it does not within a minute.
+    pub fn end(&mut self) -> Result<ExitStatus> {
         let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {

@@ -56,7 +56,7 @@ fn cluster(database: &str) -> Arc<Cluster> {
         hosts: vec!["http://127.0.0.1:9".into(), servers::clickhouse()],
         database: database.into(),
         user: "default".into(),
-        password: String::new(),
+        password: Default::default(),
         timeout: Duration::from_secs(20),
     }))
 }

@@ -1,4 +1,4 @@
-//! Consumers join, leave and are killed while 200,000 messages flow through 8 partitions.
+//! Consumers join, leave, are stuck and are killed while messages flow.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tidegate_tests::kafka;
 use tidegate_tests::pipeline::Bed;
+use tidegate_tests::proxy::{Fault, Proxy};
+use tidegate_tests::servers;
 use tidegate_tests::tidegate::{Tidegate, wait_until};
 use tidegate_tests::witness::Witness;
 
@@ -74,4 +76,34 @@ fn killed_consumers_lose_nothing() {
     let records = witness.finish().unwrap();
     assert_eq!(bed.database.number("SELECT uniqExact(id) FROM poison").unwrap(), MESSAGES, "none lost");
     println!("{MESSAGES} messages, {} rows, {records} true records of the commit log", rows(&bed));
+}
+
+/// The first member's ClickHouse takes nothing while a second one joins: it gives up its partitions in time to stay in
+/// the group, although its drain could last for longer.
+#[test]
+fn a_stuck_clickhouse_gets_nobody_thrown_out() {
+    let direct = servers::clickhouse();
+    let proxy = Proxy::before(direct.rsplit(':').next().unwrap().parse().unwrap()).unwrap();
+    let mut bed = Bed::at("stuck", 4, servers::database("stuck"), proxy.url()).unwrap();
+    bed.more = "drain_timeout: 5m".into();
+    bed.properties.push_str(", max.poll.interval.ms: 8000");
+    send(&bed, 0..2000);
+    let first = bed.start("first").unwrap();
+    wait_for_end(&bed, &[&first]);
+    proxy.set(Fault::Status500);
+    send(&bed, 2000..4000);
+    wait_until(Duration::from_secs(20), || Ok(proxy.faults() > 1)).unwrap();
+    bed.clickhouse = direct;
+    let second = bed.start("second").unwrap();
+    wait_until(Duration::from_secs(30), || Ok(first.log().contains("drain given up")))
+        .unwrap_or_else(|error| panic!("{error}\n{}", first.log()));
+    wait_for_rows(&bed, 2500);
+    proxy.set(Fault::None);
+    wait_for_end(&bed, &[&first, &second]);
+    let metrics = first.get("/metrics").unwrap();
+    assert!(metrics.contains("of=\"revoked\"") && !metrics.contains("of=\"lost\""), "{}", first.log());
+    assert_eq!(bed.database.number("SELECT uniqExact(id) FROM poison").unwrap(), 4000, "none lost");
+    for process in [first, second] {
+        assert_eq!(process.terminate().unwrap().code(), Some(143));
+    }
 }

@@ -9,8 +9,8 @@ use std::process::{Command, Output};
 
 use tidegate_tests::servers::built;
 
-fn validate(folder: &Path, file: &str) -> Output {
-    Command::new(built("tidegate")).arg("validate").arg(file).current_dir(folder).output().unwrap()
+fn tidegate(folder: &Path, command: &str, file: &str) -> Output {
+    Command::new(built("tidegate")).arg(command).arg(file).current_dir(folder).output().unwrap()
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn every_broken_configuration_is_explained() {
             continue;
         }
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
-        let output = validate(&folder, &file);
+        let output = tidegate(&folder, "validate", &file);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{file}: {said}");
         assert!(said.contains("hint: ") || file == "not-yaml.yaml", "{file} has no way out: {said}");
@@ -40,7 +40,20 @@ fn every_broken_configuration_is_explained() {
 #[test]
 fn a_good_configuration_is_valid() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
-    let output = validate(&folder, "good.yaml");
+    let output = tidegate(&folder, "validate", "good.yaml");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).contains("good.yaml: valid"));
+}
+
+#[test]
+fn secrets_may_be_missing_where_nothing_runs() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    let said = "missing-secrets.yaml:4:76: the secret's variable \"TIDEGATE_NO_SUCH_SECRET\" is not set\n\nhint: set it where \
+        tidegate runs\n\nmissing-secrets.yaml:6:55: the secret's file \"no-such-file\" cannot be read: ";
+    for (command, code, severity) in [("validate", 0, "warning"), ("dry-run", 2, "error"), ("run", 2, "error")] {
+        let output = tidegate(&folder, command, "missing-secrets.yaml");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{command}: {stderr}");
+        assert!(stderr.starts_with(&format!("{severity}: {said}")), "{command}: {stderr}");
+    }
 }

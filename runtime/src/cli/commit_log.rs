@@ -66,7 +66,7 @@ fn print(record: &Record, json: bool) -> bool {
 }
 
 fn topic(config: &Config, pipeline: Option<&str>) -> Result<String, Failure> {
-    let chosen = config.pipelines.iter().filter(|(name, _)| pipeline.is_none_or(|wanted| wanted == *name));
+    let chosen = config.pipelines.value.iter().filter(|(name, _)| pipeline.is_none_or(|wanted| wanted == *name));
     let mut topics: Vec<_> = chosen.filter_map(|(_, p)| Some(p.commit_log.as_ref()?.topic.value.0.clone())).collect();
     topics.sort();
     topics.dedup();

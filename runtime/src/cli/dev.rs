@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use tidegate_engines::{ClickHouse, Launcher};
 
-use super::{Failure, run, runtime};
+use super::{Failure, block_on, run};
 use crate::clickhouse::{self, Cluster};
 use crate::config::{Config, Text};
 use crate::kafka::EmbeddedBroker;
+use crate::secret::Secret;
 use crate::start::written_topics;
 
 /// The configuration's brokers and hosts are replaced by the embedded ones; its topics are made. The broker keeps
@@ -42,7 +43,7 @@ pub fn dev(args: &DevArgs) -> Result<(), Failure> {
     let folder = args.data.as_ref().unwrap_or(&temporary);
     let clickhouse = ClickHouse::start(launcher()?, folder).map_err(|error| Failure::Unreachable(error.to_string()))?;
     let broker = EmbeddedBroker::start().map_err(|error| Failure::Running(error.to_string()))?;
-    for pipeline in config.pipelines.values() {
+    for pipeline in config.pipelines.value.values() {
         let read = std::iter::once((pipeline.topic.value.0.clone(), args.partitions));
         for (topic, partitions) in read.chain(written_topics(pipeline).into_iter().map(|topic| (topic, 1))) {
             broker.create_topic(&topic, partitions).map_err(|error| Failure::Running(error.to_string()))?;
@@ -52,16 +53,16 @@ pub fn dev(args: &DevArgs) -> Result<(), Failure> {
     config.kafka.properties.clear();
     for cluster in config.clickhouse.values_mut() {
         cluster.hosts.value = vec![Text(clickhouse.url())];
-        (cluster.user, cluster.password) = (Text("default".into()), crate::config::Secret::default());
+        (cluster.user, cluster.password) = (Text("default".into()), None);
     }
     println!("kafka       {}", broker.bootstrap());
     println!("clickhouse  {}", clickhouse.url());
-    let outcome = runtime()?.block_on(async {
+    let outcome = block_on(async {
         for cluster in config.clickhouse.values() {
             prepare_tables(&clickhouse, &cluster.database.0, &args.schema).await?;
         }
         run::pipelines(&config).await
-    });
+    })?;
     drop(clickhouse);
     let _ = std::fs::remove_dir_all(temporary);
     outcome
@@ -84,7 +85,7 @@ async fn prepare_tables(engine: &ClickHouse, database: &str, files: &[PathBuf]) 
         hosts: vec![engine.url()],
         database: "default".into(),
         user: "default".into(),
-        password: String::new(),
+        password: Secret::default(),
         timeout: std::time::Duration::from_secs(60),
     };
     let failed = |text: String| Failure::Running(format!("failed to prepare ClickHouse: {text}"));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Failure, runtime};
+use super::{Failure, block_on};
 use crate::config::Config;
 use crate::kafka::{TopicError, partitions};
 use crate::start::{StartError, Starter, written_topics};
@@ -15,7 +15,7 @@ struct Finding {
 
 pub fn dry_run(path: &Path, json: bool) -> Result<(), Failure> {
     let config = Config::read(path)?;
-    let findings = runtime()?.block_on(look(&config));
+    let findings = block_on(look(&config))?;
     for finding in &findings {
         finding.print(json);
     }
@@ -33,7 +33,7 @@ pub fn dry_run(path: &Path, json: bool) -> Result<(), Failure> {
 async fn look(config: &Config) -> Vec<Finding> {
     let mut starter = Starter::new(config);
     let mut findings = Vec::new();
-    for name in config.pipelines.keys() {
+    for name in config.pipelines.value.keys() {
         let prepared = starter.prepare(name).await;
         let what = match &prepared {
             Ok(ready) => {
@@ -68,7 +68,7 @@ async fn look(config: &Config) -> Vec<Finding> {
 
 fn topics(config: &Config) -> Vec<String> {
     let mut topics = Vec::new();
-    for pipeline in config.pipelines.values() {
+    for pipeline in config.pipelines.value.values() {
         topics.push(pipeline.topic.value.0.clone());
         topics.extend(written_topics(pipeline));
     }

@@ -6,7 +6,7 @@ use futures::future::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, runtime};
+use super::{Failure, block_on};
 use crate::admin::Admin;
 use crate::config::Config;
 use crate::kafka::Stopper;
@@ -19,25 +19,32 @@ const EXIT_SIGTERM: u8 = 143;
 
 pub fn run(path: &Path) -> Result<(), Failure> {
     let config = Config::read(path)?;
-    runtime()?.block_on(pipelines(&config))
+    block_on(pipelines(&config))?
 }
 
 /// Starts every pipeline and waits for the end of all.
 pub(super) async fn pipelines(config: &Config) -> Result<(), Failure> {
     let (metrics, status) = (Metrics::new(), Status::new());
-    let admin = Admin::listen(&config.admin.listen.value.0).await;
+    let token = config.admin.token.as_ref().map(|token| token.value.value());
+    let admin = Admin::listen(&config.admin.listen.value.0, token).await;
     let admin = admin.map_err(|error| Failure::Unreachable(error.to_string()))?;
     tracing::info!(url = format!("http://{}", admin.address), "admin port");
-    tokio::spawn(admin.serve(status.clone(), metrics.clone()));
+    let serving = admin.serve(status.clone(), metrics.clone());
+    let outcome = start_all(config, &metrics, &status).await;
+    serving.stop().await;
+    outcome
+}
+
+async fn start_all(config: &Config, metrics: &Metrics, status: &Status) -> Result<(), Failure> {
     let mut starter = Starter::new(config);
     let mut prepared = Vec::new();
-    for name in config.pipelines.keys() {
+    for name in config.pipelines.value.keys() {
         prepared.push(starter.prepare(name).await?);
     }
     let mut running = Vec::new();
     for pipeline in prepared {
         let module = pipeline.module.name().clone();
-        running.push(starter.start(pipeline, &metrics, &status).await?);
+        running.push(starter.start(pipeline, metrics, status).await?);
         let pipeline = &running.last().map(|running| running.name.clone()).unwrap_or_default();
         tracing::info!(pipeline, module = module.name, version = module.version, digest = module.digest, "started");
     }

@@ -54,7 +54,7 @@ impl Client {
         let at = || host.to_owned();
         let request = Request::post(uri(host, parameters))
             .header("X-ClickHouse-User", &settings.user)
-            .header("X-ClickHouse-Key", &settings.password)
+            .header("X-ClickHouse-Key", settings.password.expose())
             .header("X-ClickHouse-Database", &settings.database)
             .body(Full::new(body))
             .map_err(|error| Error::Connect { host: at(), cause: error.to_string() })?;

@@ -6,23 +6,28 @@ use std::net::SocketAddr;
 use serde_saphyr::Spanned;
 
 use super::error::{Problem, hint};
-use super::{Config, Pipeline, PolicyName, Text, reason};
+use super::{Config, Pipeline, PolicyName, Property, Text, reason};
 use crate::outcome::Reason;
 
 /// Every problem of a configuration that could be parsed.
 pub(super) fn problems(config: &Config) -> Vec<Problem> {
     let mut found = Found(Vec::new());
-    if config.version.0 != 1 {
-        found.anywhere(format!("version {} is not known", config.version.0), "this program reads version 1");
+    match &config.version {
+        None => found.0.push(Problem::at_the_start("there is no version", "write version: 1")),
+        Some(version) if version.value.0 != 1 => {
+            let text = format!("version {} is not known", version.value.0);
+            found.at(version, text, "this program reads version 1");
+        }
+        Some(_) => {}
     }
     found.kafka(config);
     found.modules(config);
     found.clusters(config);
     found.admin(config);
-    if config.pipelines.is_empty() {
-        found.anywhere("there are no pipelines".into(), "add one under `pipelines:`");
+    if config.pipelines.value.is_empty() {
+        found.at(&config.pipelines, "there are no pipelines".into(), "add one under `pipelines:`");
     }
-    for (name, pipeline) in &config.pipelines {
+    for (name, pipeline) in &config.pipelines.value {
         found.pipeline(config, name, pipeline);
     }
     found.twice(config);
@@ -44,6 +49,12 @@ const OURS: &[&str] = &[
     "enable.idempotence",
 ];
 
+/// Properties that are not written into a file, by the endings of librdkafka's names.
+fn is_secret(property: &str) -> bool {
+    let endings = [".password", ".passphrase", ".secret", ".key.pem"];
+    endings.iter().any(|ending| property.ends_with(ending)) || property == "sasl.oauthbearer.config"
+}
+
 /// More rows than this in one insert would be cut into several blocks by ClickHouse.
 const ROWS_MAX: u64 = 1_000_000;
 
@@ -54,15 +65,14 @@ impl Found {
         self.0.push(Problem::new(place.referenced, text, Some(hint.into())));
     }
 
-    fn anywhere(&mut self, text: String, hint: &str) {
-        self.0.push(Problem::new(serde_saphyr::Location::UNKNOWN, text, Some(hint.into())));
-    }
-
     fn kafka(&mut self, config: &Config) {
         for (name, value) in &config.kafka.properties {
             if OURS.contains(&name.as_str()) {
                 let text = format!("kafka property {name:?} is decided by tidegate");
                 self.at(value, text, "remove it; what it guards is nothing lost and nothing ahead of itself");
+            } else if is_secret(name) && matches!(value.value, Property::Literal(_)) {
+                let text = format!("the secret {name:?} is written here");
+                self.at(value, text, format!("refer to it: {name}: {{env: NAME}} or {{file: PATH}}"));
             }
         }
     }
@@ -104,10 +114,10 @@ impl Found {
     fn admin(&mut self, config: &Config) {
         let listen = &config.admin.listen;
         match listen.value.0.parse::<SocketAddr>() {
-            Ok(address) if address.ip().is_loopback() => {}
+            Ok(address) if address.ip().is_loopback() || config.admin.token.is_some() => {}
             Ok(_) => {
                 let text = format!("admin listens on {}, which others can reach", listen.value.0);
-                self.at(listen, text, "use 127.0.0.1 and put a proxy with authentication in front");
+                self.at(listen, text, "use 127.0.0.1, or give it a token: {env: NAME} or {file: PATH}");
             }
             Err(_) => {
                 let text = format!("admin listens on {:?}, which is no address", listen.value.0);
@@ -199,7 +209,7 @@ impl Found {
     /// Two pipelines in one group on one topic, or with one key of the commit log, would speak for each other.
     fn twice(&mut self, config: &Config) {
         let mut seen: HashMap<(&str, &str), &str> = HashMap::new();
-        for (name, pipeline) in &config.pipelines {
+        for (name, pipeline) in &config.pipelines.value {
             let key = (pipeline.topic.value.0.as_str(), pipeline.group.0.as_str());
             if let Some(other) = seen.insert(key, name) {
                 let text = format!("pipelines {other:?} and {name:?} read topic {:?} in group {:?}", key.0, key.1);

@@ -27,6 +27,10 @@ impl Problem {
         Self { at: known.then(|| (location.line(), location.column())), text, hint }
     }
 
+    pub(super) fn at_the_start(text: &str, hint: &str) -> Self {
+        Self { at: Some((1, 1)), text: text.into(), hint: Some(hint.into()) }
+    }
+
     pub(super) fn of_parser(error: &serde_saphyr::Error) -> Self {
         let plain = error.without_snippet();
         let location = plain.location().unwrap_or(Location::UNKNOWN);
@@ -34,11 +38,24 @@ impl Problem {
         // The parser ends its texts with the position, which is printed in front here.
         let text = text.split(" at line ").next().unwrap_or(&text);
         let text = text.split("\n").next().unwrap_or(text).trim_start_matches("error: ").trim();
-        // Our own scalars say what is wrong; and then the way out.
+        match nearest_field(text) {
+            Some(hint) => Self::new(location, text.to_owned(), Some(hint)),
+            None => Self::of_value(location, text),
+        }
+    }
+
+    /// Our own values say what is wrong; and then the way out.
+    pub(super) fn of_value(location: Location, text: &str) -> Self {
         match text.split_once("; ") {
             Some((wrong, way_out)) => Self::new(location, wrong.to_owned(), Some(way_out.to_owned())),
-            None => Self::new(location, text.to_owned(), nearest_field(text)),
+            None => Self::new(location, text.to_owned(), None),
         }
+    }
+
+    /// Whether the other is on the same line.
+    pub(super) fn is_beside(&self, other: &Problem) -> bool {
+        let line = |problem: &Problem| problem.at.map(|(line, _)| line);
+        line(self).is_some() && line(self) == line(other)
     }
 }
 
@@ -54,8 +71,11 @@ impl ConfigError {
     }
 }
 
-/// For ``unknown field `x`, expected one of a, b``: the field that may have been meant.
+/// For ``unknown field `x`, expected one of a, b``: the field that may have been meant; for a missing one: where to look.
 fn nearest_field(text: &str) -> Option<String> {
+    if let Some(missing) = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+        return Some(format!("write {missing}: here; docs/configuration.md says what it may be"));
+    }
     let (unknown, known) = text.strip_prefix("unknown field `")?.split_once("`, expected one of ")?;
     let known: Vec<&str> = known.split(", ").collect();
     Some(hint(unknown, &known, "keys"))

@@ -1,11 +1,14 @@
 //! Scalars: text with variables filled in, and numbers with their units.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::cell::RefCell;
 use std::time;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer};
+use serde_saphyr::{Location, Spanned};
+
+use super::{Property, Reference};
 
 /// Text in which `${NAME}` and `${NAME:-default}` stand for variables of the environment. `$$` is a dollar sign.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,10 +29,6 @@ pub struct Size(pub u64);
 /// A time, with a unit: `500ms`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Duration(pub time::Duration);
-
-/// A secret by reference. Never printed.
-#[derive(Clone, Default, PartialEq)]
-pub struct Secret(pub String);
 
 const SIZES: &[(&str, u64)] = &[
     ("KiB", 1 << 10),
@@ -90,96 +89,75 @@ impl Duration {
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar(deserializer).map(Self)
+        read(deserializer, Self::default(), |text| Ok(Self(text.to_owned())))
     }
 }
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = scalar(deserializer)?;
-        let digits = text.replace('_', "");
-        digits
-            .parse()
-            .map(Self)
-            .map_err(|_| D::Error::custom(format!("{text:?} is not a whole number; write digits only")))
+        read(deserializer, Self(1), |text| {
+            let count = text.replace('_', "").parse();
+            count.map(Self).map_err(|_| format!("{text:?} is not a whole number; write digits only"))
+        })
     }
 }
 
 impl<'de> Deserialize<'de> for Ratio {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = scalar(deserializer)?;
-        let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-        ratio
-            .map(Self)
-            .ok_or_else(|| D::Error::custom(format!("{text:?} is not a share; write a number between 0 and 1")))
+        read(deserializer, Self(1.0), |text| {
+            let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+            ratio.map(Self).ok_or_else(|| format!("{text:?} is not a share; write a number between 0 and 1"))
+        })
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        with_unit(&scalar(deserializer)?, SIZES, "a size", "64MiB, 512KiB or 1GiB").map(Self).map_err(D::Error::custom)
+        let size = |text: &str| with_unit(text, SIZES, "a size", "64MiB, 512KiB or 1GiB").map(Self);
+        read(deserializer, Self(1), size)
     }
 }
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = scalar(deserializer)?;
-        let micros = with_unit(&text, TIMES, "a duration", "500ms, 2s or 5m").map_err(D::Error::custom)?;
-        Ok(Self(time::Duration::from_micros(micros)))
+        read(deserializer, Self::seconds(1), |text| {
+            let micros = with_unit(text, TIMES, "a duration", "500ms, 2s or 5m")?;
+            Ok(Self(time::Duration::from_micros(micros)))
+        })
     }
 }
 
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(rename_all = "lowercase", deny_unknown_fields)]
-        enum Reference {
-            Env(Text),
-            File(Text),
-        }
-        let reference = Reference::deserialize(deserializer).map_err(|error| {
-            let text = error.to_string();
-            let what = text.split(['`', '"', '\'']).next().unwrap_or_default().trim();
-            D::Error::custom(format!(
-                "a secret is not written here ({what}); refer to it: {{env: NAME}} or {{file: PATH}}"
-            ))
-        })?;
-        match reference {
-            Reference::Env(Text(name)) => std::env::var(&name)
-                .map(Self)
-                .map_err(|_| D::Error::custom(format!("the secret's variable {name:?} is not set; set it"))),
-            Reference::File(Text(path)) => std::fs::read_to_string(&path)
-                .map(|text| Self(text.trim_end_matches(['\r', '\n']).to_owned()))
-                .map_err(|error| D::Error::custom(format!("the secret's file {path:?}: {error}"))),
-        }
-    }
+thread_local! {
+    /// Values that could not be read, while a configuration is parsed: serde has room for one error, and stops there.
+    static PROBLEMS: RefCell<Vec<(Location, String)>> = const { RefCell::new(Vec::new()) };
 }
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
+/// To be called before a configuration is parsed.
+pub(super) fn begin() {
+    PROBLEMS.take();
 }
 
-/// Any scalar as text, with variables filled in.
-fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    struct Scalar;
-    impl Visitor<'_> for Scalar {
-        type Value = String;
+/// The values that could not be read since [`begin`].
+pub(super) fn problems() -> Vec<(Location, String)> {
+    PROBLEMS.take()
+}
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text or a number")
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
-            fill_in(text, |name| std::env::var(name).ok()).map_err(E::custom)
-        }
-    }
-    deserializer.deserialize_str(Scalar)
+/// Any scalar, with variables filled in. One that cannot be read is remembered, and `stand_in` goes on in its place.
+fn read<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    stand_in: T,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<T, D::Error> {
+    let scalar = Spanned::<String>::deserialize(deserializer)?;
+    let filled_in = fill_in(&scalar.value, |name| std::env::var(name).ok());
+    Ok(filled_in.and_then(|text| read(&text)).unwrap_or_else(|problem| {
+        PROBLEMS.with_borrow_mut(|problems| problems.push((scalar.referenced, problem)));
+        stand_in
+    }))
 }
 
 /// Replaces variables.
-fn fill_in(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+pub(super) fn fill_in(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String, String> {
     let (mut filled, mut rest) = (String::new(), text);
     while let Some(at) = rest.find('$') {
         filled.push_str(&rest[..at]);
@@ -238,12 +216,13 @@ schema! {
     Ratio, { "type": ["number", "string"], "minimum": 0, "maximum": 1 };
     Size, { "type": "string", "description": "bytes with a unit", "examples": ["64MiB", "512KiB"] };
     Duration, { "type": "string", "description": "a time with a unit", "examples": ["2s", "500ms"] };
-    Secret, {
+    Reference, {
         "type": "object",
         "description": "a secret by reference",
         "properties": { "env": { "type": "string" }, "file": { "type": "string" } },
         "additionalProperties": false
     };
+    Property, { "type": ["string", "number", "boolean", "object"], "description": "a value, or a secret by reference" };
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Weak};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::group::{Callbacks, Group};
@@ -47,6 +49,7 @@ impl Commit for Committer {
             acknowledged.abandoned.append(&mut acknowledged.taken);
             return Ok(acknowledged);
         };
+        let draining = self.group.drain.is_going_on();
         let sent = tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync));
         match sent.await {
             Ok(Ok(())) => {
@@ -55,7 +58,12 @@ impl Commit for Committer {
             }
             // Also when the generation is an old one: a rebalance may be going on in which the partitions stay ours. If
             // they do not, they are not held any more when this is tried again.
-            Ok(Err(cause)) => Err(error(cause.to_string())),
+            Ok(Err(cause)) => {
+                if draining && throws_out(&cause) {
+                    self.group.drain.refuse();
+                }
+                Err(error(cause.to_string()))
+            }
             Err(cause) => Err(error(cause.to_string())),
         }
     }
@@ -70,6 +78,12 @@ impl Committer {
             }
         }
     }
+}
+
+/// Whether the group has gone on without us.
+fn throws_out(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{FencedInstanceId, IllegalGeneration, UnknownMemberId};
+    matches!(error.rdkafka_error_code(), Some(FencedInstanceId | IllegalGeneration | UnknownMemberId))
 }
 
 /// `events/0@5, events/3@8`

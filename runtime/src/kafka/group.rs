@@ -16,9 +16,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::queue::Queue;
-use super::{Error, REQUEST_TIMEOUT, Settings, Start};
+use super::{Error, REQUEST_TIMEOUT, Reset, Settings};
 use crate::metrics::PipelineMetrics;
-use crate::offset::{Assignment, Partition};
+use crate::offset::{Assignment, Partition, Range};
 use crate::source::{Assigned, CommitNote, Event, Flush};
 use crate::status::PipelineStatus;
 
@@ -36,6 +36,17 @@ pub(super) struct Group {
     failure: Mutex<Option<Error>>,
     /// Nothing is taken on any more.
     leaving: AtomicBool,
+    pub(super) drain: Drain,
+    /// A member that does not poll for longer is thrown out of the group.
+    poll_interval_max: Duration,
+}
+
+/// Whether partitions are being given up, and whether the group has thrown us out meanwhile: librdkafka raises no flag
+/// during a rebalance (confluentinc/librdkafka#5604), but a refused commit tells.
+#[derive(Default)]
+pub(super) struct Drain {
+    going_on: AtomicBool,
+    refused: AtomicBool,
 }
 
 /// A partition that is ours.
@@ -51,22 +62,39 @@ pub(super) struct Held {
 /// The consumer's callbacks.
 pub(super) struct Callbacks(pub(super) Arc<Group>);
 
+/// How often a drain looks whether there is still a reason to go on.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 /// Rises with every assignment of the process.
 static ASSIGNMENTS: AtomicU64 = AtomicU64::new(0);
 
 impl Group {
+    /// Made on the thread that polls.
     pub(super) fn new(
         settings: Settings,
+        poll_interval_max: Duration,
         events: mpsc::UnboundedSender<Event>,
-        reader: Thread,
         runtime: Handle,
         metrics: PipelineMetrics,
         status: PipelineStatus,
     ) -> Self {
         let topic = settings.topic.as_str().into();
         let (held, failure, events) = (Mutex::default(), Mutex::default(), Mutex::new(Some(events)));
-        let leaving = AtomicBool::new(false);
-        Self { settings, topic, metrics, status, runtime, events, reader, held, failure, leaving }
+        let (leaving, drain, reader) = (AtomicBool::new(false), Drain::default(), std::thread::current());
+        Self {
+            settings,
+            topic,
+            metrics,
+            status,
+            runtime,
+            events,
+            reader,
+            held,
+            failure,
+            leaving,
+            drain,
+            poll_interval_max,
+        }
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, BTreeMap<i32, Held>> {
@@ -108,13 +136,27 @@ impl Group {
         self.flush()
     }
 
-    /// Waits until everything sent so far is settled, but not for ever.
-    fn drain(&self) {
-        let answer = self.flush();
-        let timeout = self.settings.drain_timeout;
-        let settled = self.runtime.block_on(async { tokio::time::timeout(timeout, answer).await });
-        if !matches!(settled, Ok(Ok(()))) {
-            tracing::warn!(?timeout, "drain did not end in time, what is not written is left uncommitted");
+    /// Waits until everything sent so far is settled: for as long as the group waits for us, and as long as what is
+    /// settled could still be committed.
+    fn drain(&self, is_lost: impl Fn() -> bool) {
+        self.drain.begin();
+        let started = Instant::now();
+        let limit = drain_limit(self.settings.drain_timeout, self.poll_interval_max);
+        let mut answer = self.flush();
+        let outcome = loop {
+            let look = self.runtime.block_on(async { tokio::time::timeout(LOOK_EVERY, &mut answer).await });
+            match look {
+                Ok(Ok(())) => break None,
+                Ok(Err(_)) => break Some("the pipeline has ended"),
+                Err(_) if is_lost() || self.drain.is_refused() => break Some("the partitions are lost"),
+                Err(_) if started.elapsed() >= limit => break Some("it takes too long"),
+                Err(_) => {}
+            }
+        };
+        self.drain.end();
+        if let Some(why) = outcome {
+            let waited = started.elapsed();
+            tracing::warn!(why, ?waited, ?limit, "drain given up, what is not written is left uncommitted");
         }
     }
 
@@ -144,10 +186,20 @@ impl Group {
             return;
         }
         let numbers = numbers(list);
-        let positions = match self.positions(consumer, &numbers) {
-            Ok(positions) => positions,
-            Err(error) => return self.fail(error),
-        };
+        let taken = self.positions(consumer, &numbers).and_then(|positions| self.take_on(consumer, list, positions));
+        match taken {
+            Ok(()) => self.metrics.rebalanced("assigned"),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Begins a stay of each partition at its position, and says so in the list.
+    pub(super) fn take_on(
+        &self,
+        consumer: &BaseConsumer<Callbacks>,
+        list: &mut TopicPartitionList,
+        positions: Vec<(i32, i64, Option<CommitNote>)>,
+    ) -> Result<(), Error> {
         let mut assigned = Vec::new();
         for (number, position, committed) in positions {
             let partition = self.partition(number);
@@ -156,7 +208,7 @@ impl Group {
             let queue = unsafe { Queue::of(client, &self.topic, number, self.reader.clone()) };
             let set = list.set_partition_offset(&self.topic, number, Offset::Offset(position));
             let (Some(queue), Ok(())) = (queue, set) else {
-                return self.fail(Error::Read { topic: self.topic.to_string(), cause: "no queue to be had".into() });
+                return Err(Error::Read { topic: self.topic.to_string(), cause: "no queue to be had".into() });
             };
             let assignment = Assignment(ASSIGNMENTS.fetch_add(1, Ordering::Relaxed) + 1);
             self.held().insert(number, Held { assignment, queue, position, committed: position });
@@ -164,16 +216,17 @@ impl Group {
         }
         let partitions: Vec<_> = assigned.iter().map(|a| format!("{}@{}", a.partition, a.position)).collect();
         tracing::info!(?partitions, "partitions assigned");
-        self.metrics.rebalanced("assigned");
         self.send(Event::Assigned(assigned));
+        Ok(())
     }
 
-    fn revoke(&self, numbers: &[i32], lost: bool) {
+    fn revoke(&self, numbers: &[i32], is_lost: impl Fn() -> bool) {
+        let lost = is_lost();
         tracing::info!(partitions = ?numbers, lost, "partitions revoked");
         self.metrics.rebalanced(if lost { "lost" } else { "revoked" });
         let any_held = numbers.iter().any(|number| self.held().contains_key(number));
         if any_held && !lost {
-            self.drain();
+            self.drain(is_lost);
         }
         self.let_go(numbers.iter().copied());
     }
@@ -200,15 +253,21 @@ impl Group {
     }
 
     fn first_position(&self, consumer: &BaseConsumer<Callbacks>, number: i32) -> Result<i64, Error> {
-        let (low, high) = self.insist(|| consumer.fetch_watermarks(&self.topic, number, REQUEST_TIMEOUT))?;
+        let has = self.has(consumer, number)?;
         match self.settings.start {
-            Start::Earliest => Ok(low),
-            Start::Latest => Ok(high),
-            Start::Error => Err(Error::NoPosition {
+            Reset::Earliest => Ok(has.start),
+            Reset::Latest => Ok(has.end),
+            Reset::Error => Err(Error::NoPosition {
                 partition: self.partition(number).to_string(),
                 group: self.settings.group.clone(),
             }),
         }
+    }
+
+    /// What the topic has of a partition now.
+    pub(super) fn has(&self, consumer: &BaseConsumer<Callbacks>, number: i32) -> Result<Range, Error> {
+        let (low, high) = self.insist(|| consumer.fetch_watermarks(&self.topic, number, REQUEST_TIMEOUT))?;
+        Ok(Range::new(low, high))
     }
 
     /// The coordinator may be moving; without an answer for long the group throws us out anyway.
@@ -227,6 +286,35 @@ impl Group {
     }
 }
 
+impl Drain {
+    fn begin(&self) {
+        self.refused.store(false, Ordering::Release);
+        self.going_on.store(true, Ordering::Release);
+    }
+
+    fn end(&self) {
+        self.going_on.store(false, Ordering::Release);
+    }
+
+    pub(super) fn is_going_on(&self) -> bool {
+        self.going_on.load(Ordering::Acquire)
+    }
+
+    /// A commit that began during the drain was refused for good: our generation does not change before its end.
+    pub(super) fn refuse(&self) {
+        self.refused.store(true, Ordering::Release);
+    }
+
+    fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
+    }
+}
+
+/// The group gives up a member that does not come back within its poll interval; a quarter of it is for the way back.
+fn drain_limit(drain_timeout: Duration, poll_interval_max: Duration) -> Duration {
+    drain_timeout.min(poll_interval_max * 3 / 4)
+}
+
 impl ClientContext for Callbacks {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(%error, reason, "kafka client");
@@ -242,7 +330,7 @@ impl ConsumerContext for Callbacks {
         if assigns {
             self.0.assign(consumer, list);
         } else {
-            self.0.revoke(&numbers(list), consumer.assignment_lost());
+            self.0.revoke(&numbers(list), || consumer.assignment_lost());
         }
         // SAFETY: the client is alive in its own callback, and so is the list.
         unsafe {
@@ -293,6 +381,13 @@ fn metadata(list: &TopicPartitionList, index: usize) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_drain_ends_before_the_group_gives_us_up() {
+        let seconds = Duration::from_secs;
+        assert_eq!(drain_limit(seconds(30), seconds(300)), seconds(30));
+        assert_eq!(drain_limit(seconds(30), seconds(8)), seconds(6));
+    }
 
     #[test]
     fn notes_of_others_are_passed_over() {

@@ -10,7 +10,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::util::Timeout;
 
-use super::{Brokers, Error};
+use super::{Brokers, Error, Role};
 use crate::publish::{Publish, PublishError, Record};
 
 /// An idempotent producer, made anew after an error that it cannot survive.
@@ -24,13 +24,18 @@ impl Publisher {
     /// # Errors
     /// If the client cannot be made of these settings.
     pub fn new(brokers: &Brokers) -> Result<Self, Error> {
-        let mut config = brokers.config(&[
-            ("linger.ms", "1"),
-            ("message.timeout.ms", "30000"),
-            ("compression.type", "lz4"),
-            // A project's replacements stay on one partition, as with the reference's producers.
-            ("partitioner", "consistent_random"),
-        ]);
+        let mut config = brokers.config(
+            Role::Producer,
+            &[
+                ("linger.ms", "1"),
+                ("message.timeout.ms", "30000"),
+                // Below the timeout, so that a topic that is not there is told from a broker that is not.
+                ("topic.metadata.propagation.max.ms", "10000"),
+                ("compression.type", "lz4"),
+                // A project's replacements stay on one partition, as with the reference's producers.
+                ("partitioner", "consistent_random"),
+            ],
+        );
         config.set("acks", "all").set("enable.idempotence", "true");
         let producer = config.create().map_err(|error| Error::Client(error.to_string()))?;
         Ok(Self { config, producer: Arc::new(Mutex::new(producer)) })

@@ -1,6 +1,7 @@
 //! A partition's own queue, read in batches. rust-rdkafka hides the pointer, so this holds its own handle; while it
 //! lives, the partition's messages go nowhere else.
 
+use std::collections::VecDeque;
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::NonNull;
 use std::thread::Thread;
@@ -15,7 +16,9 @@ pub(super) struct Queue {
     queue: NonNull<sys::rd_kafka_queue_t>,
     /// What the wake-up callback points to.
     _reader: Box<Thread>,
-    /// Messages taken out, reused.
+    /// Messages taken out of librdkafka's queue and not shown yet.
+    in_hand: VecDeque<*mut sys::rd_kafka_message_t>,
+    /// Where librdkafka puts them; empty between calls.
     taken: Vec<*mut sys::rd_kafka_message_t>,
 }
 
@@ -25,7 +28,7 @@ pub(super) struct QueueError {
     pub text: String,
 }
 
-// SAFETY: librdkafka's queues may be used from any thread; `taken` is empty between calls.
+// SAFETY: librdkafka's queues and messages may be used from any thread, one at a time.
 unsafe impl Send for Queue {}
 
 impl Queue {
@@ -46,32 +49,52 @@ impl Queue {
             let argument = std::ptr::from_ref::<Thread>(&reader).cast_mut().cast::<c_void>();
             sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(wake), argument);
         }
-        Some(Self { queue, _reader: reader, taken: Vec::new() })
+        Some(Self { queue, _reader: reader, in_hand: VecDeque::new(), taken: Vec::new() })
     }
 
-    /// Takes up to `count_max` messages that are there already, and shows them in order. Returns how many.
-    pub(super) fn take(&mut self, count_max: usize, mut show: impl FnMut(Result<Parts<'_>, QueueError>)) -> usize {
+    /// Shows what is there already, in order, until `take` says false: that message stays in hand, and is the first to be
+    /// shown next time. At most `count_max` messages leave librdkafka's queue. Returns how many were taken.
+    pub(super) fn read(
+        &mut self,
+        count_max: usize,
+        mut take: impl FnMut(Result<Parts<'_>, QueueError>) -> bool,
+    ) -> usize {
+        if self.in_hand.is_empty() {
+            self.refill(count_max);
+        }
+        let mut count = 0;
+        while let Some(message) = self.in_hand.front() {
+            // SAFETY: the message is ours until it is destroyed, here and once.
+            unsafe {
+                if !take(parts(*message, &mut Vec::new())) {
+                    break;
+                }
+                sys::rd_kafka_message_destroy(*message);
+            }
+            self.in_hand.pop_front();
+            count += 1;
+        }
+        count
+    }
+
+    fn refill(&mut self, count_max: usize) {
         self.taken.resize(count_max, std::ptr::null_mut());
         // SAFETY: the queue is alive and `taken` has room for `count_max` pointers.
         let count =
             unsafe { sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, self.taken.as_mut_ptr(), count_max) };
-        let count = usize::try_from(count).unwrap_or(0);
-        for message in &self.taken[..count] {
-            // SAFETY: librdkafka filled in `count` messages, which are ours until destroyed, here and once.
-            unsafe {
-                show_one(*message, &mut show);
-                sys::rd_kafka_message_destroy(*message);
-            }
-        }
+        self.in_hand.extend(&self.taken[..usize::try_from(count).unwrap_or(0)]);
         self.taken.clear();
-        count
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // SAFETY: the queue is alive; after the callback is gone nothing points into `_reader`.
+        // SAFETY: the queue and the messages in hand are alive and ours; after the callback is gone nothing points into
+        // `_reader`.
         unsafe {
+            for message in self.in_hand.drain(..) {
+                sys::rd_kafka_message_destroy(message);
+            }
             sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, std::ptr::null_mut());
             sys::rd_kafka_queue_destroy(self.queue.as_ptr());
         }
@@ -85,24 +108,27 @@ unsafe extern "C" fn wake(_client: *mut sys::rd_kafka_t, argument: *mut c_void) 
 }
 
 /// # Safety
-/// `message` is alive.
-unsafe fn show_one(message: *mut sys::rd_kafka_message_t, show: &mut impl FnMut(Result<Parts<'_>, QueueError>)) {
+/// `message` is alive and outlives what is returned.
+unsafe fn parts<'a>(
+    message: *mut sys::rd_kafka_message_t,
+    header_list: &'a mut Vec<(&'a str, &'a [u8])>,
+) -> Result<Parts<'a>, QueueError> {
     // SAFETY: alive by contract; payload and key have the lengths beside them, or are null.
     unsafe {
         let raw = &*message;
         if raw.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
             let text = sys::rd_kafka_message_errstr(message);
             let text = if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() };
-            return show(Err(QueueError { code: raw.err, text }));
+            return Err(QueueError { code: raw.err, text });
         }
-        let headers = headers(message);
-        show(Ok(Parts {
+        *header_list = headers(message);
+        Ok(Parts {
             offset: raw.offset,
             timestamp_ms: sys::rd_kafka_message_timestamp(message, std::ptr::null_mut()).max(0),
             key: bytes(raw.key, raw.key_len),
             payload: bytes(raw.payload, raw.len),
-            headers: &headers,
-        }));
+            headers: header_list,
+        })
     }
 }
 

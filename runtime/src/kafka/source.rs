@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -14,9 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::committer::Committer;
 use super::group::{Callbacks, Group};
 use super::queue::QueueError;
-use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Brokers, Error, Settings};
+use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Brokers, Error, REQUEST_TIMEOUT, Role, Settings};
 use crate::message::{Credits, MessageBatch};
 use crate::metrics::PipelineMetrics;
+use crate::secret::Secret;
 use crate::source::Event;
 use crate::status::PipelineStatus;
 
@@ -25,7 +26,7 @@ pub struct Source {
     pub events: mpsc::UnboundedReceiver<Event>,
     pub committer: Committer,
     pub stopper: Stopper,
-    thread: JoinHandle<Result<(), Error>>,
+    ended: oneshot::Receiver<Result<(), Error>>,
 }
 
 /// Asks a source to stop: read no more, drain, leave the group.
@@ -37,6 +38,8 @@ pub struct Stopper {
 
 /// The thread's state.
 struct Reader {
+    /// Before the consumer, as it must be dropped first.
+    end: End,
     consumer: Arc<BaseConsumer<Callbacks>>,
     group: Arc<Group>,
     credits: Credits,
@@ -46,6 +49,17 @@ struct Reader {
     /// Of a message, lately; decides how many make a batch.
     mean_bytes: usize,
     reported: Instant,
+}
+
+/// What was read of one partition in its turn.
+#[derive(Default)]
+struct Stretch {
+    count: usize,
+    /// Next offset to read.
+    position: i64,
+    /// The next message needs another batch.
+    fills: bool,
+    failed: Option<QueueError>,
 }
 
 /// Errors after which librdkafka goes on behind the messages it could not read.
@@ -58,6 +72,8 @@ const SKIPS: [sys::rd_kafka_resp_err_t; 5] = [
 ];
 /// Queues wake the thread; this is for what does not.
 const PAUSE: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: &str = "max.poll.interval.ms";
+const POLL_INTERVAL_MS: &str = "300000";
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 impl Source {
@@ -73,44 +89,41 @@ impl Source {
     ) -> Result<Self, Error> {
         let (events, received) = mpsc::unbounded_channel();
         let (made, ready) = std::sync::mpsc::channel();
+        let (end, ended) = oneshot::channel();
         let stop = Arc::new(AtomicBool::new(false));
         let (runtime, stopped, brokers) = (Handle::current(), stop.clone(), brokers.clone());
         let name = format!("kafka-{}", settings.topic);
         let thread = thread::Builder::new().name(name).spawn(move || {
-            let group = Group::new(settings, events, thread::current(), runtime, metrics, status);
+            let group = Group::new(settings, poll_interval_max(&brokers), events, runtime, metrics, status);
             match Reader::new(&brokers, Arc::new(group), stopped) {
                 Ok(reader) => {
                     let _ = made.send(Ok(Committer::new(Arc::downgrade(&reader.consumer), reader.group.clone())));
                     drop(made);
-                    reader.run()
+                    // Nobody waits when the pipeline was given up.
+                    let _ = end.send(reader.run());
                 }
-                Err(error) => {
-                    let _ = made.send(Err(error));
-                    Ok(())
-                }
+                Err(error) => drop(made.send(Err(error))),
             }
         });
         let thread = thread.map_err(|error| Error::Client(error.to_string()))?;
         let committer = ready.recv().map_err(|_| Error::Client("the thread ended at once".into()))??;
-        let stopper = Stopper { stop, thread: thread.thread().clone() };
-        Ok(Self { events: received, committer, stopper, thread })
+        let stopper = Stopper::new(stop, thread.thread().clone());
+        Ok(Self { events: received, committer, stopper, ended })
     }
 
     /// Takes the source apart: what the pipeline needs, and the end to wait for.
     pub fn split(self) -> (mpsc::UnboundedReceiver<Event>, Committer, impl Future<Output = Result<(), Error>>) {
-        let Self { events, committer, thread, .. } = self;
-        let ended = tokio::task::spawn_blocking(move || thread.join());
-        let ended = async move {
-            match ended.await {
-                Ok(Ok(ended)) => ended,
-                _ => Err(Error::Client("the poll thread panicked".into())),
-            }
-        };
+        let Self { events, committer, ended, .. } = self;
+        let ended = async { ended.await.unwrap_or_else(|_| Err(Error::Client("the poll thread panicked".into()))) };
         (events, committer, ended)
     }
 }
 
 impl Stopper {
+    pub(crate) fn new(stop: Arc<AtomicBool>, thread: thread::Thread) -> Self {
+        Self { stop, thread }
+    }
+
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.thread.unpark();
@@ -120,19 +133,22 @@ impl Stopper {
 impl Reader {
     fn new(brokers: &Brokers, group: Arc<Group>, stop: Arc<AtomicBool>) -> Result<Self, Error> {
         let settings = &group.settings;
-        let mut config = brokers.config(&[
-            ("session.timeout.ms", "45000"),
-            ("heartbeat.interval.ms", "3000"),
-            ("max.poll.interval.ms", "300000"),
-            ("fetch.message.max.bytes", "1048576"),
-            ("fetch.wait.max.ms", "100"),
-            ("fetch.queue.backoff.ms", "10"),
-            ("queued.min.messages", "100000"),
-            // Per partition, since each has its own queue; two fetches.
-            ("queued.max.messages.kbytes", "2048"),
-            ("check.crcs", "true"),
-            ("topic.metadata.refresh.interval.ms", "30000"),
-        ]);
+        let mut config = brokers.config(
+            Role::Consumer,
+            &[
+                ("session.timeout.ms", "45000"),
+                ("heartbeat.interval.ms", "3000"),
+                (POLL_INTERVAL, POLL_INTERVAL_MS),
+                ("fetch.message.max.bytes", "1048576"),
+                ("fetch.wait.max.ms", "100"),
+                ("fetch.queue.backoff.ms", "10"),
+                ("queued.min.messages", "100000"),
+                // Per partition, since each has its own queue; two fetches.
+                ("queued.max.messages.kbytes", "2048"),
+                ("check.crcs", "true"),
+                ("topic.metadata.refresh.interval.ms", "30000"),
+            ],
+        );
         // What decides correctness is set last: nothing may override it.
         config
             .set("group.id", &settings.group)
@@ -147,7 +163,16 @@ impl Reader {
         let credits = Credits::new(settings.read_ahead_bytes);
         credits.wake_on_return(thread::current());
         let consumer = Arc::new(consumer);
-        Ok(Self { consumer, group, credits, stop, turn: 0, mean_bytes: 1024, reported: Instant::now() })
+        Ok(Self {
+            end: End(group.clone()),
+            consumer,
+            group,
+            credits,
+            stop,
+            turn: 0,
+            mean_bytes: 1024,
+            reported: Instant::now(),
+        })
     }
 
     fn run(mut self) -> Result<(), Error> {
@@ -167,16 +192,19 @@ impl Reader {
         self.leave()
     }
 
-    /// Reads what is there, every partition once. False if there was nothing.
+    /// Reads what is there, every partition once, as far as the credit goes. False if there was nothing.
     fn read(&mut self) -> bool {
         let numbers: Vec<i32> = self.group.held().keys().copied().collect();
-        let mut batch = MessageBatch::default();
-        let mut any = false;
+        let (mut batch, mut credit, mut any) = (MessageBatch::default(), self.credits.available(), false);
         for index in 0..numbers.len() {
             let number = numbers[(self.turn + index) % numbers.len()];
-            any |= self.read_partition(number, &mut batch);
-            if self.credits.available() == 0 {
-                break;
+            let stretch = self.read_partition(number, &mut batch, &mut credit);
+            any |= stretch.count > 0;
+            if stretch.fills {
+                self.send(std::mem::take(&mut batch));
+            }
+            if let Some(error) = stretch.failed {
+                self.partition_failed(number, stretch.position, &error);
             }
         }
         self.turn = self.turn.wrapping_add(1);
@@ -184,43 +212,44 @@ impl Reader {
         any
     }
 
-    fn read_partition(&mut self, number: i32, batch: &mut MessageBatch) -> bool {
+    /// Reads until the batch is full, the credit is used up, or something failed: what comes after a failure is not read
+    /// before it is dealt with.
+    fn read_partition(&mut self, number: i32, batch: &mut MessageBatch, credit: &mut usize) -> Stretch {
         let group = self.group.clone();
         let mut all = group.held();
-        let Some(held) = all.get_mut(&number) else { return false };
-        let (assignment, partition) = (held.assignment, group.partition(number));
-        let (mut position, mut failed, mut bytes) = (held.position, None, 0);
+        let mut stretch = Stretch::default();
+        let Some(held) = all.get_mut(&number) else { return stretch };
+        stretch.position = held.position;
         let room = BATCH_BYTES_MAX.saturating_sub(batch.payloads.len()).max(self.mean_bytes);
         let count_max = (room / self.mean_bytes).clamp(1, BATCH_MESSAGES_MAX);
-        let mut full = Vec::new();
-        batch.begin_run(partition.clone(), assignment, position);
-        let count = held.queue.take(count_max, |taken| match taken {
-            Ok(message) => {
-                let more = message.payload.map_or(0, <[u8]>::len);
-                if !batch.is_empty()
-                    && (batch.payloads.len() + more > BATCH_BYTES_MAX || batch.len() >= BATCH_MESSAGES_MAX)
-                {
-                    full.push(std::mem::take(batch));
-                    batch.begin_run(partition.clone(), assignment, position);
-                }
-                bytes += more;
-                position = message.offset + 1;
-                batch.push(message);
+        let mut bytes = 0;
+        batch.begin_run(group.partition(number), held.assignment, held.position);
+        held.queue.read(count_max, |next| {
+            if stretch.failed.is_some() || *credit == 0 {
+                return false;
             }
-            Err(error) => failed = Some(error),
+            match next {
+                Ok(message) => {
+                    let more = message.payload.map_or(0, <[u8]>::len);
+                    let too_much = batch.payloads.len() + more > BATCH_BYTES_MAX || batch.len() >= BATCH_MESSAGES_MAX;
+                    stretch.fills = too_much && !batch.is_empty();
+                    if stretch.fills {
+                        return false;
+                    }
+                    bytes += more;
+                    *credit = credit.saturating_sub(message.held_bytes());
+                    (stretch.position, stretch.count) = (message.offset + 1, stretch.count + 1);
+                    batch.push(message);
+                }
+                Err(error) => stretch.failed = Some(error),
+            }
+            true
         });
-        held.position = position;
-        drop(all);
-        for batch in full {
-            self.send(batch);
-        }
-        if let Some(mean) = bytes.checked_div(count) {
+        held.position = stretch.position;
+        if let Some(mean) = bytes.checked_div(stretch.count) {
             self.mean_bytes = (self.mean_bytes * 3 + mean).div_ceil(4).max(64);
         }
-        if let Some(error) = failed {
-            self.partition_failed(number, position, &error);
-        }
-        count > 0
+        stretch
     }
 
     fn send(&self, mut batch: MessageBatch) {
@@ -228,7 +257,7 @@ impl Reader {
         if batch.is_empty() {
             return;
         }
-        batch.payloads.shrink_to_fit();
+        batch.shrink_to_fit();
         let credit = self.credits.take(batch.held_bytes());
         batch.hold(credit);
         self.group.send(Event::Messages(batch));
@@ -237,7 +266,10 @@ impl Reader {
     fn partition_failed(&self, number: i32, position: i64, error: &QueueError) {
         let partition = self.group.partition(number);
         if error.code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET {
-            return self.group.fail(Error::OutOfRange { partition: partition.to_string(), position });
+            if let Err(error) = self.group.out_of_range(&self.consumer, number) {
+                self.group.fail(error);
+            }
+            return;
         }
         // The client would read on behind what it cannot read: messages would be lost in silence.
         if SKIPS.contains(&error.code) {
@@ -276,14 +308,14 @@ impl Reader {
 
     /// Reads no more, lets what was read be settled, gives up the partitions, leaves the group.
     fn leave(self) -> Result<(), Error> {
-        let Self { consumer, group, .. } = self;
+        let Self { end, consumer, group, .. } = self;
         group.status.stopping();
         let drained = drain(&consumer, &group);
         let held: Vec<i32> = group.held().keys().copied().collect();
         group.let_go(held);
         // A commit may be on its way with a reference of its own; the client must end on this thread.
         drop_last(consumer);
-        group.end();
+        drop(end);
         match group.failure() {
             Some(error) => Err(error),
             None if drained => Ok(()),
@@ -296,6 +328,12 @@ impl Reader {
             }),
         }
     }
+}
+
+fn poll_interval_max(brokers: &Brokers) -> Duration {
+    let text = brokers.properties.get(POLL_INTERVAL).map_or(POLL_INTERVAL_MS, Secret::expose);
+    // The client refuses what is no number.
+    Duration::from_millis(text.parse().unwrap_or(0))
 }
 
 /// Polls on meanwhile: a rebalance that is going on needs this member, or its commits are refused.
@@ -315,12 +353,27 @@ fn drain(consumer: &BaseConsumer<Callbacks>, group: &Group) -> bool {
     false
 }
 
+/// A commit that gets no answer keeps the client for ever; the group misses us without it, too.
 fn drop_last<T>(mut shared: Arc<T>) {
-    loop {
+    let started = Instant::now();
+    while started.elapsed() < REQUEST_TIMEOUT {
         match Arc::try_unwrap(shared) {
             Ok(last) => return drop(last),
             Err(still_shared) => shared = still_shared,
         }
         thread::park_timeout(PAUSE);
+    }
+    tracing::warn!("a commit has no answer, leaving the group without a word");
+    // Nor may the last reference go on a thread of the commit.
+    std::mem::forget(shared);
+}
+
+/// The end of the thread, be it by a panic: queues go before their client, and nothing comes any more.
+struct End(Arc<Group>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.held().clear();
+        self.0.end();
     }
 }

@@ -6,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Brokers, Error, REQUEST_TIMEOUT};
+use super::{Brokers, Error, REQUEST_TIMEOUT, Role};
 
 /// What to read.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub fn tail(
     mut show: impl FnMut(&[u8], Option<&[u8]>, Option<&[u8]>) -> bool,
 ) -> Result<(), Error> {
     let failed = |cause: String| Error::Read { topic: tail.topic.clone(), cause };
-    let mut config = brokers.config(&[]);
+    let mut config = brokers.config(Role::Consumer, &[]);
     // A group is needed to be made, not to be joined.
     config.set("group.id", "tidegate-tail").set("enable.auto.commit", "false").set("enable.partition.eof", "false");
     let consumer: BaseConsumer = config.create().map_err(|error| failed(error.to_string()))?;

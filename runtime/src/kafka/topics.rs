@@ -6,7 +6,7 @@ use rdkafka::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka_sys as sys;
 
-use super::{Brokers, REQUEST_TIMEOUT};
+use super::{Brokers, REQUEST_TIMEOUT, Role};
 
 /// Why a topic cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -23,7 +23,8 @@ pub enum TopicError {
 /// One for each topic that is not there; one for all if no broker answers.
 pub fn partitions(brokers: &Brokers, topics: &[String]) -> Vec<Result<usize, TopicError>> {
     let unreachable = |cause: String| TopicError::Unreachable { brokers: brokers.bootstrap.clone(), cause };
-    let consumer: BaseConsumer = match brokers.config(&[("allow.auto.create.topics", "false")]).create() {
+    let consumer: BaseConsumer = match brokers.config(Role::Consumer, &[("allow.auto.create.topics", "false")]).create()
+    {
         Ok(consumer) => consumer,
         Err(error) => return vec![Err(unreachable(error.to_string())); topics.len()],
     };

@@ -16,6 +16,7 @@ pub struct Isolation {
     config: InstanceConfig,
     instance: Option<Instance>,
     failures: Vec<Reason>,
+    counted: Vec<(String, u64)>,
 }
 
 impl Isolation {
@@ -23,7 +24,7 @@ impl Isolation {
     /// If the module cannot be instantiated and configured.
     pub fn new(module: Module, config: InstanceConfig) -> Result<Self, LoadError> {
         let instance = Some(Instance::new(&module, &config)?);
-        Ok(Self { module, config, instance, failures: Vec::new() })
+        Ok(Self { module, config, instance, failures: Vec::new(), counted: Vec::new() })
     }
 
     /// Every message of the batch gets an outcome.
@@ -41,7 +42,7 @@ impl Isolation {
 
     /// What the processor counted since this was last asked.
     pub fn take_counted(&mut self) -> Vec<(String, u64)> {
-        self.instance.as_mut().map(Instance::take_counted).unwrap_or_default()
+        std::mem::take(&mut self.counted)
     }
 
     pub fn module(&self) -> &Module {
@@ -68,7 +69,10 @@ impl Isolation {
             Some(instance) => instance,
             None => Instance::new(&self.module, &self.config)?,
         };
-        let told = match instance.call(batch, now_ms) {
+        let answer = instance.call(batch, now_ms);
+        // Now, because the instance may not come back.
+        self.counted.append(&mut instance.take_counted());
+        let told = match answer {
             Ok(told) => told,
             Err(failure) => return Ok(Err(failure.into())),
         };

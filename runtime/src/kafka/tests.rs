@@ -1,0 +1,103 @@
+//! The source against the embedded broker, where a real one cannot be made to fail at the right moment.
+
+use std::time::Duration;
+
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
+
+use super::{Brokers, Publisher, Reset, Settings, Source};
+use crate::message::MessageBatch;
+use crate::metrics::Metrics;
+use crate::offset::Progress;
+use crate::publish::{Publish, Record};
+use crate::secret::Secret;
+use crate::source::{Commit, Event};
+use crate::status::Status;
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn broker(partitions: i32) -> (MockCluster<'static, DefaultProducerContext>, Brokers) {
+    let broker = MockCluster::new(1).unwrap();
+    broker.create_topic("events", partitions, 1).unwrap();
+    // The embedded broker lets a rebalance last about as long as a session.
+    let properties = [("session.timeout.ms", "3000"), ("heartbeat.interval.ms", "200")];
+    let properties = properties.map(|(name, value)| (name.to_owned(), Secret::new(value))).into();
+    let brokers = Brokers { bootstrap: broker.bootstrap_servers(), properties };
+    (broker, brokers)
+}
+
+fn source(brokers: &Brokers, read_ahead_bytes: usize) -> Source {
+    let settings = Settings {
+        topic: "events".into(),
+        group: "consumers".into(),
+        start: Reset::Earliest,
+        out_of_range: Reset::Error,
+        read_ahead_bytes,
+        drain_timeout: Duration::from_secs(60),
+    };
+    Source::start(brokers, settings, Metrics::new().pipeline("p"), Status::new().pipeline("p")).unwrap()
+}
+
+async fn publish(brokers: &Brokers, values: impl Iterator<Item = Vec<u8>>) {
+    let publisher = Publisher::new(brokers).unwrap();
+    let record =
+        |value| Record { topic: "events".into(), key: Some(vec![b'k']), value: Some(value), headers: Vec::new() };
+    for answer in futures::future::join_all(values.map(|value| publisher.publish(record(value)))).await {
+        answer.unwrap();
+    }
+}
+
+/// The first event for which `is_it` gives something.
+async fn next<T>(events: &mut UnboundedReceiver<Event>, is_it: impl Fn(Event) -> Option<T>) -> T {
+    loop {
+        let event = timeout(SOON, events.recv()).await.expect("nothing comes").expect("the source has ended");
+        if let Some(found) = is_it(event) {
+            return found;
+        }
+    }
+}
+
+fn messages(event: Event) -> Option<MessageBatch> {
+    if let Event::Messages(batch) = event { Some(batch) } else { None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_ends_at_once_when_the_group_has_thrown_us_out() {
+    let (broker, brokers) = broker(2);
+    let mut first = source(&brokers, 1 << 20);
+    publish(&brokers, std::iter::once(b"one".to_vec())).await;
+    let progress: Progress = next(&mut first.events, messages).await.progress();
+    let _second = source(&brokers, 1 << 20);
+    let is_flush = |event| if let Event::Flush(flush) = event { Some(flush) } else { None };
+    let unanswered = next(&mut first.events, is_flush).await;
+    broker.request_errors(RDKafkaApiKey::OffsetCommit, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID]);
+    assert!(first.committer.commit(&progress, &[]).await.is_err());
+    let is_revoked = |event| if let Event::Revoked(gone) = event { Some(gone) } else { None };
+    assert!(!next(&mut first.events, is_revoked).await.is_empty());
+    drop(unanswered);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_exceeds_the_credit_by_one_message_at_most_when_sizes_jump() {
+    const READ_AHEAD: usize = 100_000;
+    const LARGE: usize = 50_000;
+    let (_broker, brokers) = broker(1);
+    let sizes = std::iter::repeat_n(10, 400).chain(std::iter::repeat_n(LARGE, 20));
+    publish(&brokers, sizes.map(|size| vec![b'x'; size])).await;
+    let mut source = source(&brokers, READ_AHEAD);
+    let mut batches: Vec<MessageBatch> = vec![next(&mut source.events, messages).await];
+    while let Ok(Some(event)) = timeout(Duration::from_millis(500), source.events.recv()).await {
+        batches.extend(messages(event));
+    }
+    let held: usize = batches.iter().map(MessageBatch::held_bytes).sum();
+    assert!((READ_AHEAD..READ_AHEAD + LARGE + 2000).contains(&held), "{held} bytes are held");
+    // What was refused is not lost: it comes when the credit is given back.
+    let mut read: usize = batches.drain(..).map(|batch| batch.len()).sum();
+    while read < 420 {
+        read += next(&mut source.events, messages).await.len();
+    }
+    assert_eq!(read, 420);
+}
