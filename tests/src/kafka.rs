@@ -17,6 +17,8 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 pub struct Read {
     pub partition: i32,
     pub offset: i64,
+    /// Milliseconds since 1970.
+    pub timestamp_ms: i64,
     pub key: Vec<u8>,
     pub value: Option<Vec<u8>>,
     pub headers: BTreeMap<String, String>,
@@ -70,6 +72,7 @@ pub fn read_all(bootstrap: &str, topic: &str) -> Result<Vec<Read>> {
         read.push(Read {
             partition: message.partition(),
             offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
             key: message.key().unwrap_or_default().to_vec(),
             value: message.payload().map(<[u8]>::to_vec),
             headers: headers.map(Iterator::collect).unwrap_or_default(),
