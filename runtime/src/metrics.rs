@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 
 use crate::offset::{Partition, Progress};
 use crate::outcome::{ModuleName, Reason};
+use crate::sink::Cost;
 
 /// All metrics of the process. Cheap to clone.
 #[derive(Clone)]
@@ -64,6 +65,10 @@ struct Families {
     batches: Counters,
     errors: Counters,
     insert_errors: Counters,
+    rewrite_rows_read: Counters,
+    rewrite_bytes_read: Counters,
+    rewrite_rows: Counters,
+    rewrite_seconds: Histograms,
     rebalances: Counters,
     processor_failures: Family<ModuleLabels, Counter>,
     processor_counters: Counters,
@@ -119,6 +124,9 @@ impl Families {
         fn seconds() -> Histogram {
             Histogram::new(exponential_buckets(0.0005, 2.0, 18))
         }
+        fn minutes() -> Histogram {
+            Histogram::new(exponential_buckets(0.01, 2.0, 18))
+        }
         fn rows() -> Histogram {
             Histogram::new(exponential_buckets(1.0, 4.0, 12))
         }
@@ -131,6 +139,10 @@ impl Families {
             batches: Family::default(),
             errors: Family::default(),
             insert_errors: Family::default(),
+            rewrite_rows_read: Family::default(),
+            rewrite_bytes_read: Family::default(),
+            rewrite_rows: Family::default(),
+            rewrite_seconds: Family::new_with_constructor(minutes),
             rebalances: Family::default(),
             processor_failures: Family::default(),
             processor_counters: Family::default(),
@@ -158,7 +170,11 @@ impl Families {
         registry.register("row_bytes", "RowBinary bytes written before compression, of=storage", f.row_bytes.clone());
         registry.register("batches", "Batches settled, of=all", f.batches.clone());
         registry.register("errors", "Failures that were retried, of=commit or publish:topic", f.errors.clone());
-        registry.register("insert_errors", "Failed inserts, of=storage:code", f.insert_errors.clone());
+        registry.register("insert_errors", "Failed inserts and rewrites, of=storage:code", f.insert_errors.clone());
+        registry.register("rewrite_rows_read", "Rows read by rewrites, of=storage", f.rewrite_rows_read.clone());
+        registry.register("rewrite_bytes_read", "Bytes read by rewrites, of=storage", f.rewrite_bytes_read.clone());
+        registry.register("rewrite_rows", "Rows written by rewrites, of=storage", f.rewrite_rows.clone());
+        registry.register("rewrite_seconds", "Time of a successful rewrite, of=storage", f.rewrite_seconds.clone());
         registry.register(
             "rebalances",
             "Changes of the assignment, of=assigned, revoked or lost",
@@ -232,6 +248,14 @@ impl PipelineMetrics {
         self.families.insert_seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
+    pub fn rewritten(&self, storage: &str, cost: Cost, took: Duration) {
+        let labels = self.of(storage);
+        self.families.rewrite_rows_read.get_or_create(&labels).inc_by(cost.rows_read);
+        self.families.rewrite_bytes_read.get_or_create(&labels).inc_by(cost.bytes_read);
+        self.families.rewrite_rows.get_or_create(&labels).inc_by(cost.rows_written);
+        self.families.rewrite_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
     pub fn insert_failed(&self, storage: &str, code: Option<u32>) {
         let code = code.map_or("none".to_owned(), |code| code.to_string());
         self.families.insert_errors.get_or_create(&self.of(&format!("{storage}:{code}"))).inc();
@@ -254,6 +278,7 @@ impl PipelineMetrics {
         outcomes.get_or_create(&self.of("inserted")).inc_by(counts.inserted);
         outcomes.get_or_create(&self.of("skipped")).inc_by(counts.skipped);
         outcomes.get_or_create(&self.of("replacement")).inc_by(counts.replacements);
+        outcomes.get_or_create(&self.of("rewrite")).inc_by(counts.rewrites);
         self.families.batches.get_or_create(&self.of("all")).inc();
     }
 
@@ -325,9 +350,10 @@ mod tests {
     fn outcomes_sum_to_messages_read() {
         let metrics = Metrics::new();
         let pipeline = metrics.pipeline("p");
-        let counts = Counts { messages: 10, inserted: 6, rows: 8, skipped: 1, replacements: 1, dead_letters: 2 };
+        let counts =
+            Counts { messages: 11, inserted: 6, rows: 8, skipped: 1, replacements: 1, rewrites: 1, dead_letters: 2 };
         assert!(counts.is_complete());
-        let range = Range::new(0, 10);
+        let range = Range::new(0, 11);
         let covered =
             Covered { assignment: Assignment(1), range, last_timestamp_ms: None, received_ms: vec![], counts };
         let progress: Progress = [(Partition::new("events", 0), covered)].into_iter().collect();
@@ -340,8 +366,8 @@ mod tests {
             let lines = text.lines().filter(|line| line.starts_with(name));
             lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
         };
-        assert_eq!(sum("tidegate_messages_total"), 10);
-        assert_eq!(sum("tidegate_outcomes_total"), 10);
+        assert_eq!(sum("tidegate_messages_total"), 11);
+        assert_eq!(sum("tidegate_outcomes_total"), 11);
         assert!(text.contains("# HELP tidegate_outcomes Messages settled"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }

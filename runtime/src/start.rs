@@ -112,7 +112,8 @@ impl<'a> Starter<'a> {
                 layouts[output] = declared.as_in(&real);
             }
             let columns: Vec<String> = declared.columns().iter().map(|column| column.name.clone()).collect();
-            storages.push(Storage::new(storage, cluster, table, &columns));
+            let timeout = config.storages[storage].rewrite_timeout.0;
+            storages.push(Storage::new(storage, cluster, table, &columns, timeout));
         }
         if !differences.is_empty() {
             return Err(mismatch(differences));

@@ -2,6 +2,7 @@
 
 pub mod datetime;
 pub mod entries;
+pub mod errors_table;
 pub mod lenient;
 pub mod retention;
 pub mod uuid;
