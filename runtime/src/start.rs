@@ -189,7 +189,8 @@ impl<'a> Starter<'a> {
             .map_err(|error| StartError::Module { pipeline: pipeline.to_owned(), error })
     }
 
-    fn table(&self, storage: &str) -> (Arc<Cluster>, &'a str) {
+    /// The cluster of a storage of the configuration, and its table.
+    pub fn table(&self, storage: &str) -> (Arc<Cluster>, &'a str) {
         let storage = &self.config.storages[storage];
         (self.clusters[storage.cluster.value.0.as_str()].clone(), &storage.table.0)
     }

@@ -48,9 +48,10 @@ pub(super) fn parameters(id: String, statement: &str, timeout: Duration) -> Vec<
 }
 
 /// The same for the same rewrite, whoever carries it out.
-pub(super) fn query_id(table: &str, rewrite: &Rewrite, number: usize) -> String {
+pub(super) fn query_id(database: &str, table: &str, rewrite: &Rewrite, number: usize) -> String {
     let Rewrite { partition, offset, .. } = rewrite;
-    let digest = Sha256::digest(format!("{}:{}:{offset}:{number}:{table}", partition.topic, partition.number));
+    let digest =
+        Sha256::digest(format!("{}:{}:{offset}:{number}:{database}:{table}", partition.topic, partition.number));
     let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("tidegate-rewrite:{hex}")
 }
@@ -76,7 +77,9 @@ mod tests {
         let expected = "INSERT INTO `d`.`t` (`id`, `tags.key`) SELECT id, arrayDistinct(`tags.key`) FROM `d`.`t` FINAL \
             WHERE id = 1";
         assert_eq!(statement("d.t", &rewrite), expected);
-        assert_eq!(query_id("t", &rewrite, 0), query_id("t", &rewrite.clone(), 0));
-        assert_ne!(query_id("t", &rewrite, 0), query_id("t", &rewrite, 1));
+        let id = query_id("d", "t", &rewrite, 0);
+        assert_eq!(id, query_id("d", "t", &rewrite.clone(), 0));
+        assert_ne!(id, query_id("d", "t", &rewrite, 1));
+        assert_ne!(id, query_id("e", "t", &rewrite, 0));
     }
 }

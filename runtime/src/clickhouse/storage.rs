@@ -81,7 +81,7 @@ impl Insert for Storage {
 
     async fn rewrite(&self, rewrite: &Rewrite, number: usize) -> Result<Cost, InsertError> {
         let statement = rewrite::statement(&self.table, rewrite);
-        let id = rewrite::query_id(&self.table, rewrite, number);
+        let id = rewrite::query_id(&self.cluster.settings().database, &self.table, rewrite, number);
         let parameters = rewrite::parameters(id, &statement, self.rewrite_timeout);
         match self.cluster.post(&parameters, Bytes::from(statement), self.rewrite_timeout + PATIENCE).await {
             Ok(answer) => {
