@@ -10,7 +10,8 @@
 //!                                                                                        → commit → commit log
 //! ```
 //!
-//! Calls and inserts overlap, what comes after them is in order; a batch carries its progress from end to end.
+//! Calls and inserts overlap, what comes after them is in order; a batch carries its progress from end to end. A batch with
+//! rewrites is written alone, and until it is committed nothing after it is.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Replacements on the real servers: each behind its event, and none that says more than it means.
+//! Rewrites on the real servers: each between the rows before and after it, and none that says more than it means.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,6 +12,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use tidegate_tests::clickhouse::Database;
 use tidegate_tests::kafka::{self, Sender};
+use tidegate_tests::pipeline::Bed;
 use tidegate_tests::servers;
 use tidegate_tests::tidegate::{Tidegate, wait_until};
 
@@ -115,6 +116,32 @@ fn a_replacement_right_behind_its_event_never_misses_it() {
     let line: Value = serde_json::from_slice(&shown.stdout).unwrap_or_else(|error| panic!("{error}: {shown:?}"));
     assert_eq!((&line["flag"], &line["group_id"]), (&json!("exclude_group"), &json!(1)));
     assert_eq!(tidegate.terminate().unwrap().code(), Some(143));
+}
+
+#[test]
+fn rows_before_a_rewrite_are_rewritten_and_rows_after_it_are_not() {
+    const MESSAGES: u64 = 4000;
+    let is_rewrite = |id: u64| id % 101 == 100;
+    let mut bed = Bed::new("between", 2).unwrap();
+    bed.database.run("DROP TABLE poison").unwrap();
+    let schema = include_str!("../guests/poison/schema.sql").replace("= MergeTree", "= ReplacingMergeTree");
+    bed.database.run(&schema).unwrap();
+    bed.batch = "{ rows: 64, time: 50ms }".into();
+    bed.send((0..MESSAGES).map(|id| (id, if is_rewrite(id) { "rewrite" } else { "row" }))).unwrap();
+    let mut tidegate = bed.start("one").unwrap();
+    wait_until(Duration::from_secs(120), || {
+        assert!(tidegate.is_running(), "{}", tidegate.log());
+        bed.is_done()
+    })
+    .unwrap_or_else(|error| panic!("{error}\n{}", tidegate.log()));
+    let notes = bed.database.run("SELECT id, note FROM poison FINAL ORDER BY id").unwrap();
+    let expected = (0..MESSAGES).filter(|id| !is_rewrite(*id)).map(|id| {
+        // The next rewrite of its partition.
+        let rewrite = (id..MESSAGES).step_by(2).find(|later| is_rewrite(*later));
+        rewrite.map_or_else(|| format!("{id}\tnumber {id}\n"), |rewrite| format!("{id}\tbefore {rewrite}\n"))
+    });
+    assert_eq!(notes, expected.collect::<String>());
+    assert!(bed.letters().unwrap().is_empty());
 }
 
 const HOSTILE: &[&str] = &[

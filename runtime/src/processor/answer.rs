@@ -284,3 +284,41 @@ fn cut(mut reason: String) -> String {
     reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
     reason
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(columns: &[(&str, &str)], predicate: &str) -> Result<(), String> {
+        let new = |(column, expression): &(&str, &str)| told::ColumnExpression {
+            column: (*column).to_owned(),
+            expression: (*expression).to_owned(),
+        };
+        let columns = columns.iter().map(new).collect();
+        let rewrite = told::Rewrite { source: 0, output: 0, columns, predicate: predicate.to_owned() };
+        readable(&rewrite, &Layout::parse([("id".to_owned(), "UInt8"), ("note".to_owned(), "String")]).unwrap())
+    }
+
+    #[test]
+    fn rewrites_keep_to_the_columns_of_their_output() {
+        assert_eq!(verdict(&[("id", "id"), ("note", "'x'")], "id = 1"), Ok(()));
+        assert_eq!(verdict(&[], "1").unwrap_err(), "a rewrite of no column");
+        let cases = [
+            (vec![("id", "id"), ("secret", "1")], "1", "a rewrite of column \"secret\""),
+            (vec![("id", "id"), ("id", "1")], "1", "has column \"id\" twice"),
+            (vec![("id", "secret")], "1", "new value of column \"id\": \"secret\" is no column"),
+            (vec![("id", "id"), ("note", "1, 2")], "1", "new value of column \"note\": a comma"),
+            (vec![("id", "id")], "1 UNION ALL SELECT 1", "predicate of a rewrite"),
+        ];
+        for (columns, predicate, why) in cases {
+            let error = verdict(&columns, predicate).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn messages_are_cut_after_each_rewrite() {
+        assert_eq!(cuts(&[ROWS, REWRITE, ROWS, REWRITE, REWRITE, SKIPPED]), [2, 4, 5]);
+        assert!(cuts(&[ROWS, SKIPPED, REWRITE]).is_empty());
+    }
+}
