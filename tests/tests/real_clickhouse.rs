@@ -166,7 +166,7 @@ fn rewrite(columns: &[(&str, &str)], predicate: &str) -> Rewrite {
 }
 
 #[test]
-fn a_rewrite_says_what_it_cost_and_is_not_taken_for_a_duplicate() {
+fn a_rewrite_says_what_it_cost_and_the_same_rows_may_be_written_again() {
     let database = servers::database("rewrite");
     let engine = "ReplacingMergeTree ORDER BY k SETTINGS non_replicated_deduplication_window = 100";
     database.run(&format!("CREATE TABLE t (k UInt64, v String, at DateTime) ENGINE = {engine}")).unwrap();

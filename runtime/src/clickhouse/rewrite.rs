@@ -30,7 +30,7 @@ pub(super) fn parameters(id: String, statement: &str, timeout: Duration) -> Vec<
         ("session_timezone", "UTC".into()),
         ("max_query_size", (statement.len() + 1).max(QUERY_BYTES_MIN).to_string()),
         ("async_insert", "0".into()),
-        // The same rows may be written once more on purpose: merged, unmerged, merged.
+        // The same rows may be written once more on purpose: merged, unmerged, merged. Servers before 26 would drop them.
         ("insert_deduplicate", "0".into()),
         ("max_partitions_per_insert_block", "0".into()),
         ("distributed_foreground_insert", "1".into()),
