@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tidegate_tests::clickhouse::Database;
 use tidegate_tests::kafka::{self, Sender};
 use tidegate_tests::pipeline::Bed;
+use tidegate_tests::proxy::{Fault, Proxy};
 use tidegate_tests::servers;
 use tidegate_tests::tidegate::{Tidegate, wait_until};
 
@@ -24,14 +25,18 @@ fn tables(name: &str) -> Database {
     database
 }
 
-fn config(kafka: &str, database: &str) -> String {
+/// Inserts go by `late`, rewrites straight to the server.
+fn config(kafka: &str, database: &str, late: &str) -> String {
     let module = |name: &str| servers::module(name).display().to_string();
     format!(
         "version: 1
 kafka: {{ brokers: {kafka} }}
-clickhouse: {{ main: {{ hosts: [\"{}\"], database: {database} }} }}
+clickhouse:
+  main: {{ hosts: [\"{}\"], database: {database} }}
+  late: {{ hosts: [\"{late}\"], database: {database} }}
 modules: {{ errors: {{ source: \"file:{}\" }}, replacements: {{ source: \"file:{}\" }} }}
 storages:
+  late: {{ cluster: late, table: errors }}
   errors: {{ cluster: main, table: errors }}
   flags: {{ cluster: main, table: replacement_flags }}
 pipelines:
@@ -39,7 +44,7 @@ pipelines:
     topic: behind-in
     group: behind-errors
     module: errors
-    outputs: {{ errors: [errors] }}
+    outputs: {{ errors: [late] }}
     batch: {{ rows: 7, time: 50ms }}
     replacements: {{ topic: behind-replacements }}
     dead_letters: {{ topic: behind-dlq }}
@@ -78,7 +83,12 @@ fn a_replacement_right_behind_its_event_never_misses_it() {
     let topics = [("behind-in", 4), ("behind-replacements", 2), ("behind-dlq", 1)];
     runtime.block_on(kafka::create_topics(&kafka, &topics)).unwrap();
     let folder = servers::folder("behind");
-    let mut tidegate = Tidegate::run(&folder, "behind", &config(&kafka, &database.name)).unwrap();
+    // A replacement that did not wait for its row would be there first.
+    let port = servers::clickhouse().rsplit(':').next().unwrap().parse().unwrap();
+    let proxy = Proxy::before(port).unwrap();
+    proxy.set(Fault::Late);
+    let config = config(&kafka, &database.name, &proxy.url());
+    let mut tidegate = Tidegate::run(&folder, "behind", &config).unwrap();
     let sender = Sender::new(&kafka, "behind-in").unwrap();
     for project in 1..=TRIALS {
         for message in [event(project), merge(project)] {

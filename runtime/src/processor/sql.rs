@@ -14,8 +14,8 @@ pub(super) fn check(sql: &str, is_column: impl Fn(&str) -> bool) -> Result<(), S
     Reader { tokens: tokens(sql)?, is_column, open: Vec::new() }.read()
 }
 
-/// A list of a hundred thousand ids.
-const EXPRESSION_BYTES_MAX: usize = 4 << 20;
+/// A list of fifty thousand ids.
+const EXPRESSION_BYTES_MAX: usize = 2 << 20;
 
 /// ClickHouse's parser has a limit too.
 const DEPTH_MAX: usize = 100;
