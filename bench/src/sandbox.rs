@@ -160,9 +160,10 @@ fn round(isolation: &mut Isolation, batches: &[MessageBatch]) -> Result<(f64, Ve
     let mut rows = Vec::new();
     let spent = timed(|| {
         for batch in batches {
-            let processed = isolation.process(batch)?;
-            anyhow::ensure!(processed.dead_letters.is_empty(), "a good message was rejected");
-            rows.extend(processed.rows);
+            for part in isolation.process(batch)? {
+                anyhow::ensure!(part.dead_letters.is_empty(), "a good message was rejected");
+                rows.extend(part.rows);
+            }
         }
         Ok(())
     })?;

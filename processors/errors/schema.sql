@@ -1,4 +1,5 @@
--- Error events, one row each. Later rows of the same key win; `deleted` rows vanish with FINAL.
+-- Error events, one row each. Of rows with the same key a `deleted` one wins, otherwise the last; read with FINAL and
+-- NOT deleted.
 CREATE TABLE IF NOT EXISTS errors
 (
     project_id UInt64,

@@ -1,5 +1,5 @@
-//! Accumulating: outcomes of many calls become one batch per storage, closed by rows, by bytes, or by time since its
-//! first message.
+//! Accumulating: outcomes of many calls become one batch per storage, closed by rows, by bytes, by time since its first
+//! message, or by a rewrite.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::block::BlockBuilder;
 use crate::flow::Flow;
 use crate::offset::Progress;
-use crate::outcome::{DeadLetter, Processed, Replacement};
+use crate::outcome::{DeadLetter, Processed, Replacement, Rewrite};
 use crate::sink::Block;
 
 /// When a batch is full.
@@ -39,6 +39,8 @@ pub struct RowBatch {
     /// Storage index and its rows; storages without rows are left out.
     pub blocks: Vec<(usize, Block)>,
     pub replacements: Vec<Replacement>,
+    /// Storage index and what is to be rewritten in it, once the rows are there; all of the batch's last message.
+    pub rewrites: Vec<(usize, Rewrite)>,
     pub dead_letters: Vec<DeadLetter>,
     pub progress: Progress,
     /// When its first message came.
@@ -49,6 +51,7 @@ pub struct RowBatch {
 struct Open {
     builders: Vec<BlockBuilder>,
     replacements: Vec<Replacement>,
+    rewrites: Vec<Rewrite>,
     dead_letters: Vec<DeadLetter>,
     progress: Progress,
     opened: Instant,
@@ -58,7 +61,7 @@ struct Open {
 pub async fn accumulate(
     routes: &Routes,
     limits: Limits,
-    mut input: mpsc::Receiver<Flow<Processed>>,
+    mut input: mpsc::Receiver<Flow<Vec<Processed>>>,
     output: mpsc::Sender<Flow<RowBatch>>,
 ) {
     let mut open: Option<Open> = None;
@@ -70,13 +73,13 @@ pub async fn accumulate(
             () = until(due) => None,
         };
         let sign = match next {
-            Some(Some(Flow::Data(processed))) => {
-                let batch = open.get_or_insert_with(|| Open::new(routes));
-                batch.append(routes, processed);
-                if !batch.is_full(limits) {
-                    continue;
+            Some(Some(Flow::Data(parts))) => {
+                for full in fill(&mut open, routes, limits, parts) {
+                    if output.send(Flow::Data(full)).await.is_err() {
+                        return;
+                    }
                 }
-                None
+                continue;
             }
             Some(Some(Flow::Sign(sign))) => Some(sign),
             Some(None) => return,
@@ -91,6 +94,24 @@ pub async fn accumulate(
     }
 }
 
+/// Appends, and closes what is full.
+fn fill<'a>(
+    open: &'a mut Option<Open>,
+    routes: &'a Routes,
+    limits: Limits,
+    parts: Vec<Processed>,
+) -> impl Iterator<Item = RowBatch> + 'a {
+    parts.into_iter().filter_map(move |processed| {
+        let mut batch = open.take().unwrap_or_else(|| Open::new(routes));
+        batch.append(routes, processed);
+        if batch.is_full(limits) {
+            return Some(batch.close(routes));
+        }
+        *open = Some(batch);
+        None
+    })
+}
+
 async fn until(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due).await,
@@ -103,6 +124,7 @@ impl Open {
         Self {
             builders: routes.storages.iter().map(|_| BlockBuilder::new()).collect(),
             replacements: Vec::new(),
+            rewrites: Vec::new(),
             dead_letters: Vec::new(),
             progress: Progress::default(),
             opened: Instant::now(),
@@ -116,14 +138,16 @@ impl Open {
             }
         }
         self.replacements.extend(processed.replacements);
+        self.rewrites.extend(processed.rewrites);
         self.dead_letters.extend(processed.dead_letters);
         self.progress.append(processed.progress);
     }
 
+    /// Rows after a rewrite wait for it, and its commit says that it need not be done again.
     fn is_full(&self, limits: Limits) -> bool {
         let rows: u64 = self.builders.iter().map(BlockBuilder::rows).sum();
         let bytes: u64 = self.builders.iter().map(BlockBuilder::raw_bytes).sum();
-        rows >= limits.rows_max || bytes >= limits.bytes_max
+        rows >= limits.rows_max || bytes >= limits.bytes_max || !self.rewrites.is_empty()
     }
 
     fn close(self, routes: &Routes) -> RowBatch {
@@ -132,8 +156,13 @@ impl Open {
         let blocks = built
             .map(|(storage, builder)| (storage, builder.finish(token(&ranges, &routes.storages[storage]))))
             .collect();
+        let rewrites = self.rewrites.into_iter().flat_map(|rewrite| {
+            let storages = routes.outputs[rewrite.output].iter();
+            storages.map(move |storage| (*storage, rewrite.clone()))
+        });
         RowBatch {
             blocks,
+            rewrites: rewrites.collect(),
             replacements: self.replacements,
             dead_letters: self.dead_letters,
             progress: self.progress,

@@ -4,6 +4,7 @@ mod commit_log;
 mod completions;
 mod dev;
 mod dry_run;
+mod flags;
 mod process;
 mod run;
 mod schema;
@@ -64,6 +65,9 @@ enum Command {
     /// Look at a commit log
     #[command(subcommand)]
     CommitLog(commit_log::CommitLogCommand),
+    /// Look at what readers must know of a project after replacements
+    #[command(subcommand)]
+    Flags(flags::FlagsCommand),
     /// Run pipelines with an embedded broker and a real ClickHouse
     Dev(dev::DevArgs),
     /// Print completions for a shell
@@ -108,6 +112,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Process(args) => process::process(args),
         Command::Schema => schema::schema(),
         Command::CommitLog(command) => commit_log::execute(command, cli.output.json),
+        Command::Flags(command) => flags::execute(command, cli.output.json),
         Command::Dev(args) => dev::dev(args),
         Command::Completions(args) => completions::completions::<Cli>(args),
         Command::EngineClickhouse(args) => dev::engine(args),

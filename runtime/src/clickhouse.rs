@@ -3,6 +3,7 @@
 
 mod class;
 mod http;
+mod rewrite;
 mod statements;
 mod storage;
 
@@ -84,7 +85,7 @@ impl Cluster {
     /// See [`Error`].
     pub async fn query(&self, sql: &str) -> Result<String, Error> {
         let parameters = [("wait_end_of_query", "1".to_owned())];
-        let answer = self.post(&parameters, Bytes::from(sql.to_owned())).await?;
+        let answer = self.post(&parameters, Bytes::from(sql.to_owned()), self.settings.timeout).await?;
         Ok(answer.text)
     }
 
@@ -105,11 +106,16 @@ impl Cluster {
     }
 
     /// Posts to the first host that can be reached, and that has no reason to send us to another.
-    pub(crate) async fn post(&self, parameters: &[(&str, String)], body: Bytes) -> Result<Answer, Error> {
+    pub(crate) async fn post(
+        &self,
+        parameters: &[(&str, String)],
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Answer, Error> {
         let mut last = None;
         for index in self.order() {
             let host = &self.settings.hosts[index];
-            match self.client.post(host, &self.settings, parameters, body.clone()).await {
+            match self.client.post(host, &self.settings, parameters, body.clone(), timeout).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) if class::is_for_another_host(&error) => {
                     self.pass_over(index);

@@ -47,6 +47,8 @@ struct WireCounts {
     rows: u64,
     skipped: u64,
     replacements: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    rewrites: u64,
     dead_letters: u64,
 }
 
@@ -76,6 +78,7 @@ impl Record {
             rows: counts.rows,
             skipped: counts.skipped,
             replacements: counts.replacements,
+            rewrites: counts.rewrites,
             dead_letters: counts.dead_letters,
         });
         let value = Value {
@@ -140,9 +143,14 @@ impl Record {
 
 impl WireCounts {
     fn plain(self) -> Counts {
-        let WireCounts { messages, inserted, rows, skipped, replacements, dead_letters } = self;
-        Counts { messages, inserted, rows, skipped, replacements, dead_letters }
+        let WireCounts { messages, inserted, rows, skipped, replacements, rewrites, dead_letters } = self;
+        Counts { messages, inserted, rows, skipped, replacements, rewrites, dead_letters }
     }
+}
+
+/// Most pipelines have none, and their records stay as they were.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What is kept beside a committed position, so that its record can be written again.

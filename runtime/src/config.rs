@@ -113,6 +113,9 @@ pub struct Storage {
     #[schemars(with = "String")]
     pub cluster: Spanned<Text>,
     pub table: Text,
+    /// How long one rewrite of its rows may take.
+    #[serde(default = "Duration::rewrite")]
+    pub rewrite_timeout: Duration,
 }
 
 /// One topic, through one processor, into tables.

@@ -15,6 +15,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use crate::offset::{Partition, Progress};
 use crate::outcome::{ModuleName, Reason};
+use crate::sink::Cost;
 
 /// All metrics of the process. Cheap to clone.
 #[derive(Clone)]
@@ -64,6 +65,10 @@ struct Families {
     batches: Counters,
     errors: Counters,
     insert_errors: Counters,
+    rewrite_rows_read: Counters,
+    rewrite_bytes_read: Counters,
+    rewrite_rows: Counters,
+    rewrite_seconds: Histograms,
     rebalances: Counters,
     jumped_over: Counters,
     processor_failures: Family<ModuleLabels, Counter>,
@@ -121,6 +126,9 @@ impl Families {
         fn seconds() -> Histogram {
             Histogram::new(exponential_buckets(0.0005, 2.0, 18))
         }
+        fn minutes() -> Histogram {
+            Histogram::new(exponential_buckets(0.01, 2.0, 18))
+        }
         fn rows() -> Histogram {
             Histogram::new(exponential_buckets(1.0, 4.0, 12))
         }
@@ -148,7 +156,36 @@ impl Families {
                 "Failures that were retried, of=commit or publish:topic",
                 Family::default(),
             ),
-            insert_errors: registered(registry, "insert_errors", "Failed inserts, of=storage:code", Family::default()),
+            insert_errors: registered(
+                registry,
+                "insert_errors",
+                "Failed inserts and rewrites, of=storage:code",
+                Family::default(),
+            ),
+            rewrite_rows_read: registered(
+                registry,
+                "rewrite_rows_read",
+                "Rows read by rewrites, of=storage",
+                Family::default(),
+            ),
+            rewrite_bytes_read: registered(
+                registry,
+                "rewrite_bytes_read",
+                "Bytes read by rewrites, of=storage",
+                Family::default(),
+            ),
+            rewrite_rows: registered(
+                registry,
+                "rewrite_rows",
+                "Rows written by rewrites, of=storage",
+                Family::default(),
+            ),
+            rewrite_seconds: registered(
+                registry,
+                "rewrite_seconds",
+                "Time of a successful rewrite, of=storage",
+                Family::new_with_constructor(minutes),
+            ),
             rebalances: registered(
                 registry,
                 "rebalances",
@@ -270,6 +307,14 @@ impl PipelineMetrics {
         self.families.insert_seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
+    pub fn rewritten(&self, storage: &str, cost: Cost, took: Duration) {
+        let labels = self.of(storage);
+        self.families.rewrite_rows_read.get_or_create(&labels).inc_by(cost.rows_read);
+        self.families.rewrite_bytes_read.get_or_create(&labels).inc_by(cost.bytes_read);
+        self.families.rewrite_rows.get_or_create(&labels).inc_by(cost.rows_written);
+        self.families.rewrite_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
     pub fn insert_failed(&self, storage: &str, code: Option<u32>) {
         let code = code.map_or("none".to_owned(), |code| code.to_string());
         self.families.insert_errors.get_or_create(&self.of(&format!("{storage}:{code}"))).inc();
@@ -292,6 +337,7 @@ impl PipelineMetrics {
         outcomes.get_or_create(&self.of("inserted")).inc_by(counts.inserted);
         outcomes.get_or_create(&self.of("skipped")).inc_by(counts.skipped);
         outcomes.get_or_create(&self.of("replacement")).inc_by(counts.replacements);
+        outcomes.get_or_create(&self.of("rewrite")).inc_by(counts.rewrites);
         self.families.batches.get_or_create(&self.of("all")).inc();
     }
 
@@ -367,9 +413,10 @@ mod tests {
     fn outcomes_sum_to_messages_read() {
         let metrics = Metrics::new();
         let pipeline = metrics.pipeline("p");
-        let counts = Counts { messages: 10, inserted: 6, rows: 8, skipped: 1, replacements: 1, dead_letters: 2 };
+        let counts =
+            Counts { messages: 11, inserted: 6, rows: 8, skipped: 1, replacements: 1, rewrites: 1, dead_letters: 2 };
         assert!(counts.is_complete());
-        let range = Range::new(0, 10);
+        let range = Range::new(0, 11);
         let covered =
             Covered { assignment: Assignment(1), range, last_timestamp_ms: None, received_ms: vec![], counts };
         let progress: Progress = [(Partition::new("events", 0), covered)].into_iter().collect();
@@ -382,8 +429,8 @@ mod tests {
             let lines = text.lines().filter(|line| line.starts_with(name));
             lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
         };
-        assert_eq!(sum("tidegate_messages_total"), 10);
-        assert_eq!(sum("tidegate_outcomes_total"), 10);
+        assert_eq!(sum("tidegate_messages_total"), 11);
+        assert_eq!(sum("tidegate_outcomes_total"), 11);
         assert!(text.contains("# HELP tidegate_outcomes Messages settled"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }

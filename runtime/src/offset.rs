@@ -30,11 +30,13 @@ pub struct Range {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub messages: u64,
-    /// Messages that became rows, and the rows they became, over all outputs.
+    /// Messages that became rows.
     pub inserted: u64,
+    /// Rows of these, and rows written before rewrites, over all outputs.
     pub rows: u64,
     pub skipped: u64,
     pub replacements: u64,
+    pub rewrites: u64,
     pub dead_letters: u64,
 }
 
@@ -71,12 +73,13 @@ impl Counts {
         self.rows += other.rows;
         self.skipped += other.skipped;
         self.replacements += other.replacements;
+        self.rewrites += other.rewrites;
         self.dead_letters += other.dead_letters;
     }
 
     /// Every message has exactly one outcome.
     pub fn is_complete(&self) -> bool {
-        self.messages == self.inserted + self.skipped + self.replacements + self.dead_letters
+        self.messages == self.inserted + self.skipped + self.replacements + self.rewrites + self.dead_letters
     }
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of messages: every one has exactly one outcome, and a batch of outcomes is [`Processed`].
+//! What becomes of messages: every one has exactly one outcome, and outcomes of successive messages are [`Processed`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,13 +6,15 @@ use std::sync::Arc;
 use crate::message::Message;
 use crate::offset::{Partition, Progress};
 
-/// A batch after its processor and after the check of what the processor returned.
+/// Messages after their processor and after the check of what the processor returned.
 #[derive(Debug, Default)]
 pub struct Processed {
     /// Rows by output, in the order of the manifest; an output without rows may be left out.
     pub rows: Vec<OutputRows>,
     /// In the order of their messages.
     pub replacements: Vec<Replacement>,
+    /// Of the last message: a rewrite ends what is processed together, because rows after it are written after it.
+    pub rewrites: Vec<Rewrite>,
     pub dead_letters: Vec<DeadLetter>,
     /// Counts complete: outcomes sum to messages read.
     pub progress: Progress,
@@ -33,6 +35,19 @@ pub struct OutputRows {
 pub struct Replacement {
     pub key: Vec<u8>,
     pub value: Vec<u8>,
+}
+
+/// Rows already written, to be written again with other values. Twice is as once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewrite {
+    /// Index into the manifest's outputs.
+    pub output: usize,
+    /// The message that asked for it.
+    pub partition: Partition,
+    pub offset: i64,
+    /// Column and its new value, an expression that was read to the end.
+    pub columns: Vec<(String, String)>,
+    pub predicate: String,
 }
 
 /// A rejected message with its origin: all that is needed to understand it and to play it again.
@@ -82,29 +97,6 @@ pub struct ModuleName {
     pub version: String,
     /// SHA-256 of the component, hexadecimal.
     pub digest: String,
-}
-
-impl Processed {
-    /// Adds what comes after.
-    pub fn append(&mut self, later: Processed) {
-        for more in later.rows {
-            match self.rows.iter_mut().find(|have| have.output == more.output) {
-                Some(have) => have.append(&more),
-                None => self.rows.push(more),
-            }
-        }
-        self.replacements.extend(later.replacements);
-        self.dead_letters.extend(later.dead_letters);
-        self.progress.append(later.progress);
-    }
-}
-
-impl OutputRows {
-    pub fn append(&mut self, later: &OutputRows) {
-        let offset = self.data.len() as u32;
-        self.data.extend_from_slice(&later.data);
-        self.ends.extend(later.ends.iter().map(|end| end + offset));
-    }
 }
 
 impl Reason {

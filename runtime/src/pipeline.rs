@@ -10,7 +10,10 @@
 //!                                                                                        → commit → commit log
 //! ```
 //!
-//! Calls and inserts overlap, what comes after them is in order; a batch carries its progress from end to end.
+//! Calls and inserts overlap, what comes after them is in order; a batch carries its progress from end to end. A batch with
+//! rewrites is written alone, and until it is committed nothing after it is.
+
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver};
@@ -44,17 +47,18 @@ impl<P: Process, I: Insert, C: Commit, B: Publish> Pipeline<P, I, C, B> {
         let (answered, answers) = mpsc::channel(1);
         let (closed, batches) = mpsc::channel(1);
         let (started, writings) = mpsc::channel(self.sinks.in_flight_max());
+        let committer = self.settler.committer.clone();
         tokio::join!(
             call(&self.processor, &self.metrics, events, called),
             answer(calls, answered),
             accumulate(&self.routes, self.limits, answers, closed),
-            write(&self.sinks, batches, started),
+            write(&self.sinks, &committer, batches, started),
             self.settler.settle(writings),
         );
     }
 }
 
-type Call = BoxFuture<'static, Processed>;
+type Call = BoxFuture<'static, Vec<Processed>>;
 
 /// Calls start in the order of the events and run side by side.
 async fn call(
@@ -78,7 +82,7 @@ async fn call(
 }
 
 /// Answers go on in the order of the calls.
-async fn answer(mut calls: Receiver<Flow<Call>>, answers: Sender<Flow<Processed>>) {
+async fn answer(mut calls: Receiver<Flow<Call>>, answers: Sender<Flow<Vec<Processed>>>) {
     while let Some(flow) = calls.recv().await {
         let flow = match flow {
             Flow::Data(call) => Flow::Data(call.await),
@@ -90,11 +94,17 @@ async fn answer(mut calls: Receiver<Flow<Call>>, answers: Sender<Flow<Processed>
     }
 }
 
-/// Inserts start in the order of the batches, as many at a time as the sinks allow.
-async fn write<I: Insert>(sinks: &Sinks<I>, mut batches: Receiver<Flow<RowBatch>>, writings: Sender<Flow<Writing>>) {
+/// Inserts start in the order of the batches, as many at a time as the sinks allow; a batch with rewrites has no other
+/// beside it.
+async fn write<I: Insert>(
+    sinks: &Sinks<I>,
+    committer: &Arc<impl Commit>,
+    mut batches: Receiver<Flow<RowBatch>>,
+    writings: Sender<Flow<Writing>>,
+) {
     while let Some(flow) = batches.recv().await {
         let flow = match flow {
-            Flow::Data(batch) => Flow::Data(sinks.start(batch).await),
+            Flow::Data(batch) => Flow::Data(sinks.start(batch, committer).await),
             Flow::Sign(sign) => Flow::Sign(sign),
         };
         if writings.send(flow).await.is_err() {

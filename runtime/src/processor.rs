@@ -4,6 +4,7 @@
 //! module    a component file → compiled code (cached) → manifest, layouts            once
 //! instance  one sandbox: memory cap, deadline per call, log and counters bounded     one per worker
 //! answer    what came back, checked → Processed                                      every call
+//! sql       expressions of rewrites, read to the last character                      rare
 //! isolate   a call that failed → halves → exactly the guilty message dead-lettered   rare
 //! pool      N worker threads, results in the order asked for                         one per pipeline
 //! ```
@@ -15,6 +16,7 @@ mod instance;
 mod isolate;
 mod module;
 mod pool;
+mod sql;
 
 use std::time::Duration;
 
@@ -31,8 +33,9 @@ use crate::outcome::Processed;
 /// Turns batches into outcomes. It never fails: a message that cannot be processed is dead-lettered in the answer.
 /// Two processors exist: [`Pool`] and the one of the simulation.
 pub trait Process: Send + Sync + 'static {
+    /// The parts follow each other; a rewrite ends its part.
     /// Starts at once, before the future is first polled, so that calls made one after another run side by side.
-    fn process(&self, batch: MessageBatch) -> impl Future<Output = Processed> + Send + 'static;
+    fn process(&self, batch: MessageBatch) -> impl Future<Output = Vec<Processed>> + Send + 'static;
 }
 
 /// What a module says of itself.

@@ -1,4 +1,4 @@
-//! Where rows go, and the proof that they are there.
+//! Where rows go, and where they are rewritten; the proof that it is done.
 //! Two sinks exist: ClickHouse (`clickhouse::storage`) and the one of the simulation.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -14,7 +14,8 @@ use crate::accumulate::RowBatch;
 use crate::error::{Backoff, Remedy};
 use crate::metrics::PipelineMetrics;
 use crate::offset::Progress;
-use crate::outcome::{DeadLetter, Replacement};
+use crate::outcome::{DeadLetter, Replacement, Rewrite};
+use crate::source::Commit;
 use crate::status::PipelineStatus;
 
 /// Rows for one storage, encoded and compressed once: what is sent, and sent again unchanged after any error.
@@ -29,15 +30,25 @@ pub struct Block {
     pub token: String,
 }
 
-/// Takes blocks for one storage. `Ok` means that the rows are durable by the storage's rules.
+/// Takes blocks and rewrites for one storage. `Ok` means that the rows are durable by the storage's rules.
 pub trait Insert: Send + Sync + 'static {
     /// The storage's name in the configuration.
     fn storage(&self) -> &str;
     /// `attempt` counts from 1 and is for logs and query ids; the bytes are the same each time.
     fn insert(&self, block: &Block, attempt: u32) -> impl Future<Output = Result<(), InsertError>> + Send;
+    /// `number` tells the rewrites of one message apart.
+    fn rewrite(&self, rewrite: &Rewrite, number: usize) -> impl Future<Output = Result<Cost, InsertError>> + Send;
 }
 
-/// An insert without a success. It never proves that nothing was written.
+/// What a rewrite made the storage do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    pub rows_read: u64,
+    pub bytes_read: u64,
+    pub rows_written: u64,
+}
+
+/// An insert or a rewrite without a success. It never proves that nothing was written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct InsertError {
@@ -62,19 +73,22 @@ pub struct Sinks<I> {
 #[derive(Debug)]
 pub struct Writing {
     task: AbortOnDrop,
+    /// What others wait for until this is dropped: see [`Sinks::start`].
+    turns: Option<OwnedSemaphorePermit>,
     pub replacements: Vec<Replacement>,
     pub dead_letters: Vec<DeadLetter>,
     pub opened: Instant,
 }
 
-/// Proof that all rows of these ranges are durable in all their storages; only [`Sinks`] makes one.
+/// Proof that all rows of these ranges are durable in all their storages, and all rewrites done; only [`Sinks`] makes
+/// one.
 #[derive(Debug)]
 pub struct Written {
     progress: Progress,
 }
 
 #[derive(Debug)]
-struct AbortOnDrop(JoinHandle<Written>);
+struct AbortOnDrop(JoinHandle<(Written, Option<OwnedSemaphorePermit>)>);
 
 impl<I: Insert> Sinks<I> {
     pub fn new(storages: Vec<Arc<I>>, in_flight_max: usize, metrics: PipelineMetrics, status: PipelineStatus) -> Self {
@@ -86,56 +100,142 @@ impl<I: Insert> Sinks<I> {
     }
 
     /// Waits for its turn and starts writing, all storages at once.
-    pub async fn start(&self, batch: RowBatch) -> Writing {
-        let turn = self.in_flight.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let RowBatch { blocks, replacements, dead_letters, progress, opened } = batch;
-        let inserts = blocks.into_iter().map(|(storage, block)| {
-            insist(self.storages[storage].clone(), block, self.metrics.clone(), self.status.clone())
-        });
+    ///
+    /// A batch with rewrites has all turns: its rewrites see the rows of every batch before it, and none of the batches
+    /// after it. It keeps them until it is dropped, which is after its commit, so a rewrite that is done again after a
+    /// crash has no other behind it.
+    pub async fn start<C: Commit>(&self, batch: RowBatch, committer: &Arc<C>) -> Writing {
+        let RowBatch { blocks, rewrites, replacements, dead_letters, mut progress, opened } = batch;
+        let count = if rewrites.is_empty() { 1 } else { self.in_flight_max };
+        let turns = self.in_flight.clone().acquire_many_owned(count as u32);
+        let turns = turns.await.expect("the semaphore is never closed");
+        let inserts = blocks.into_iter().map(|(storage, block)| self.writer(storage).insist_on_insert(block));
         let inserts = join_all(inserts.collect::<Vec<_>>());
+        let rewrites: Vec<_> = rewrites.into_iter().map(|(storage, of)| (self.writer(storage), of)).collect();
+        let committer = committer.clone();
         let task = tokio::spawn(async move {
             inserts.await;
-            drop(turn);
-            Written { progress }
+            if rewrites.is_empty() {
+                drop(turns);
+                return (Written { progress }, None);
+            }
+            for (number, (writer, rewrite)) in rewrites.into_iter().enumerate() {
+                let assignment = progress.get(&rewrite.partition).map(|covered| covered.assignment);
+                let is_ours = || assignment.is_some_and(|ours| committer.holds(&rewrite.partition, ours));
+                if !writer.insist_on_rewrite(&rewrite, number, is_ours).await {
+                    progress.split_off(|partition, _| *partition == rewrite.partition);
+                }
+            }
+            (Written { progress }, Some(turns))
         });
-        Writing { task: AbortOnDrop(task), replacements, dead_letters, opened }
+        Writing { task: AbortOnDrop(task), turns: None, replacements, dead_letters, opened }
+    }
+
+    fn writer(&self, storage: usize) -> Writer<I> {
+        let (metrics, status) = (self.metrics.clone(), self.status.clone());
+        Writer { storage: self.storages[storage].clone(), metrics, status, pauses: Pauses::new() }
     }
 }
 
-/// Sends the identical bytes until they are taken: an error never proves that nothing was written.
-async fn insist<I: Insert>(storage: Arc<I>, block: Block, metrics: PipelineMetrics, status: PipelineStatus) {
-    let stage = format!("insert into {}", storage.storage());
-    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
-    let mut slow = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
-    for attempt in 1.. {
-        let started = Instant::now();
-        let error = match storage.insert(&block, attempt).await {
-            Ok(()) => {
-                metrics.inserted(storage.storage(), block.rows, block.raw_bytes, started.elapsed());
-                status.clear(&stage);
-                return;
+/// What insists on one insert or one rewrite.
+struct Writer<I> {
+    storage: Arc<I>,
+    metrics: PipelineMetrics,
+    status: PipelineStatus,
+    pauses: Pauses,
+}
+
+/// How long to wait after an error: longer where somebody has to act.
+struct Pauses {
+    retry: Backoff,
+    hold: Backoff,
+}
+
+impl Pauses {
+    fn new() -> Self {
+        Self {
+            retry: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
+            hold: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
+        }
+    }
+}
+
+impl<I: Insert> Writer<I> {
+    /// Sends the identical bytes until they are taken: an error never proves that nothing was written.
+    async fn insist_on_insert(mut self, block: Block) {
+        let stage = format!("insert into {}", self.storage.storage());
+        for attempt in 1.. {
+            let started = Instant::now();
+            match self.storage.insert(&block, attempt).await {
+                Ok(()) => {
+                    let storage = self.storage.storage();
+                    self.metrics.inserted(storage, block.rows, block.raw_bytes, started.elapsed());
+                    return self.status.clear(&stage);
+                }
+                Err(error) => self.failed(&stage, attempt, &error).await,
             }
-            Err(error) => error,
-        };
-        metrics.insert_failed(storage.storage(), error.code);
-        status.last_error(&error.message);
+        }
+    }
+
+    /// Sends the same statement until it was carried out. False when the partition is not ours any more: whoever has it
+    /// now reads the message again.
+    async fn insist_on_rewrite(mut self, rewrite: &Rewrite, number: usize, is_ours: impl Fn() -> bool) -> bool {
+        let stage = format!("rewrite of {}", self.storage.storage());
+        for attempt in 1.. {
+            if !is_ours() {
+                break;
+            }
+            let started = Instant::now();
+            let done = with_signs_of_life(&self.status, self.storage.rewrite(rewrite, number)).await;
+            match done {
+                Ok(cost) => {
+                    let (storage, took) = (self.storage.storage(), started.elapsed());
+                    tracing::info!(storage, partition = %rewrite.partition, offset = rewrite.offset, ?cost, ?took, "rewritten");
+                    self.metrics.rewritten(storage, cost, took);
+                    self.status.clear(&stage);
+                    return true;
+                }
+                Err(error) => self.failed(&stage, attempt, &error).await,
+            }
+        }
+        self.status.clear(&stage);
+        false
+    }
+
+    async fn failed(&mut self, stage: &str, attempt: u32, error: &InsertError) {
+        self.metrics.insert_failed(self.storage.storage(), error.code);
+        self.status.last_error(&error.message);
         let pause = if error.remedy == Remedy::Hold {
-            tracing::error!(storage = storage.storage(), attempt, %error, "insert refused, the pipeline is held");
-            status.hold(&stage, &error.message);
-            slow.pause()
+            tracing::error!(stage, attempt, %error, "refused, the pipeline is held");
+            self.status.hold(stage, &error.message);
+            self.pauses.hold.pause()
         } else {
-            tracing::warn!(storage = storage.storage(), attempt, %error, "insert failed, retrying the same bytes");
-            status.clear(&stage);
-            backoff.pause()
+            tracing::warn!(stage, attempt, %error, "failed, trying the same again");
+            self.status.clear(stage);
+            self.pauses.retry.pause()
         };
         sleep(pause).await;
     }
 }
 
+/// A rewrite may take minutes, in which nothing else moves.
+async fn with_signs_of_life<T>(status: &PipelineStatus, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = sleep(Duration::from_secs(10)) => status.alive(),
+        }
+    }
+}
+
 impl Writing {
-    /// Waits until all rows are durable.
+    /// Waits until all rows are durable and all rewrites done.
     pub async fn written(&mut self) -> Written {
-        (&mut self.task.0).await.expect("writing does not panic and is not aborted while it is waited for")
+        let done = (&mut self.task.0).await;
+        let (written, turns) = done.expect("writing does not panic and is not aborted while it is waited for");
+        self.turns = turns;
+        written
     }
 }
 

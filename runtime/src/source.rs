@@ -55,6 +55,8 @@ pub trait Commit: Send + Sync + 'static {
         written: &Progress,
         notes: &[(Partition, CommitNote)],
     ) -> impl Future<Output = Result<Acknowledged, CommitError>> + Send;
+    /// Whether a partition is still in this stay with this process.
+    fn holds(&self, partition: &Partition, assignment: Assignment) -> bool;
 }
 
 /// Which partitions the broker took, and which had been given up before (their rows will be read again elsewhere).

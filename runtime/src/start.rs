@@ -112,7 +112,8 @@ impl<'a> Starter<'a> {
                 layouts[output] = declared.as_in(&real);
             }
             let columns: Vec<String> = declared.columns().iter().map(|column| column.name.clone()).collect();
-            storages.push(Storage::new(storage, cluster, table, &columns));
+            let timeout = config.storages[storage].rewrite_timeout.0;
+            storages.push(Storage::new(storage, cluster, table, &columns, timeout));
         }
         if !differences.is_empty() {
             return Err(mismatch(differences));
@@ -183,7 +184,8 @@ impl<'a> Starter<'a> {
             .map_err(|error| StartError::Module { pipeline: pipeline.to_owned(), error })
     }
 
-    fn table(&self, storage: &str) -> (Arc<Cluster>, &'a str) {
+    /// The cluster of a storage of the configuration, and its table.
+    pub fn table(&self, storage: &str) -> (Arc<Cluster>, &'a str) {
         let storage = &self.config.storages[storage];
         (self.clusters[storage.cluster.value.0.as_str()].clone(), &storage.table.0)
     }

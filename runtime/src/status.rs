@@ -127,10 +127,14 @@ impl PipelineStatus {
 
     /// Something failed and is tried again: a sign of life, however long it takes.
     pub fn last_error(&self, text: &str) {
-        self.change(|state| {
-            state.last_error = Some(Told { text: text.to_owned(), at: now() });
-            state.partitions.values_mut().for_each(|position| position.moved = Some(Instant::now()));
-        });
+        self.change(|state| state.last_error = Some(Told { text: text.to_owned(), at: now() }));
+        self.alive();
+    }
+
+    /// Something goes on, though nothing is settled yet.
+    pub fn alive(&self) {
+        let now = Instant::now();
+        self.change(|state| state.partitions.values_mut().for_each(|position| position.moved = Some(now)));
     }
 
     pub fn module(&self, module: &ModuleName) {

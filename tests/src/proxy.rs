@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -20,6 +21,8 @@ pub enum Fault {
     Status500,
     /// Everything reaches the server, and its answer is thrown away.
     LoseAnswer,
+    /// Everything reaches the server a while later.
+    Late,
 }
 
 /// Listens until the program ends.
@@ -29,7 +32,9 @@ pub struct Proxy {
     faults: Arc<AtomicU32>,
 }
 
-const FAULTS: [Fault; 5] = [Fault::None, Fault::Refuse, Fault::ResetMidBody, Fault::Status500, Fault::LoseAnswer];
+const FAULTS: [Fault; 6] =
+    [Fault::None, Fault::Refuse, Fault::ResetMidBody, Fault::Status500, Fault::LoseAnswer, Fault::Late];
+const LATE: Duration = Duration::from_millis(300);
 
 impl Proxy {
     /// # Errors
@@ -73,7 +78,10 @@ fn serve(mut client: TcpStream, port: u16, fault: &AtomicU8, faults: &AtomicU32)
         let mut body = (&mut client).take(length.unwrap_or(0));
         faults.fetch_add(u32::from(fault != Fault::None), Ordering::AcqRel);
         match fault {
-            Fault::None | Fault::LoseAnswer => {
+            Fault::None | Fault::LoseAnswer | Fault::Late => {
+                if fault == Fault::Late {
+                    std::thread::sleep(LATE);
+                }
                 server.write_all(&head)?;
                 std::io::copy(&mut body, &mut server)?;
                 let answer = read_answer(&mut server)?;

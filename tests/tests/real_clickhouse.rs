@@ -9,9 +9,15 @@ use serde_json::{Map, Value};
 use tidegate::block::BlockBuilder;
 use tidegate::clickhouse::{Cluster, Settings, Storage};
 use tidegate::error::Remedy;
-use tidegate::sink::Insert;
+use tidegate::offset::Partition;
+use tidegate::outcome::Rewrite;
+use tidegate::sink::{Cost, Insert};
 use tidegate_rows::{Layout, json, validate};
 use tidegate_tests::servers;
+use tidegate_tests::tidegate::wait_until;
+
+/// For one rewrite.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Column type, and the bytes of a value.
 fn values() -> Vec<(&'static str, Vec<u8>)> {
@@ -85,7 +91,7 @@ fn every_type_is_written_and_printed_as_clickhouse_does() {
     }
     let names: Vec<String> = columns.into_iter().map(|(name, _)| name).collect();
     // The first host is not there: the second is used.
-    let storage = Storage::new("t", cluster("types"), "t", &names);
+    let storage = Storage::new("t", cluster("types"), "t", &names, PATIENCE);
     runtime().block_on(storage.insert(&builder.finish("one".into()), 1)).unwrap();
     assert_eq!(database.number("SELECT count() FROM t").unwrap(), copies);
 
@@ -112,7 +118,7 @@ fn refusals_are_told_apart() {
         builder.finish("x".into())
     };
     let insert = |table: &str, column: &str, byte: u8| {
-        let storage = Storage::new("s", cluster("refusals"), table, &[column.to_owned()]);
+        let storage = Storage::new("s", cluster("refusals"), table, &[column.to_owned()], PATIENCE);
         runtime().block_on(storage.insert(&block(byte), 1))
     };
     insert("strict", "n", 1).unwrap();
@@ -134,7 +140,7 @@ fn the_same_token_is_written_once_where_the_table_deduplicates() {
     let database = servers::database("dedup");
     let engine = "MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100";
     database.run(&format!("CREATE TABLE t (n UInt8) ENGINE = {engine}")).unwrap();
-    let storage = Storage::new("t", cluster("dedup"), "t", &["n".to_owned()]);
+    let storage = Storage::new("t", cluster("dedup"), "t", &["n".to_owned()], PATIENCE);
     let mut builder = BlockBuilder::new();
     builder.append(&[1, 2, 3], 3);
     let block = builder.finish("same".into());
@@ -152,4 +158,59 @@ fn the_schema_of_errors_takes_every_column_of_its_module() {
     let computed: Vec<_> =
         described.iter().filter(|column| column.default_kind == "MATERIALIZED").map(|c| c.name.as_str()).collect();
     assert_eq!(computed, ["user_hash", "_tags_hash_map", "_flags_hash_map", "transaction_hash"]);
+}
+
+fn rewrite(columns: &[(&str, &str)], predicate: &str) -> Rewrite {
+    let columns = columns.iter().map(|(column, value)| ((*column).to_owned(), (*value).to_owned())).collect();
+    Rewrite { output: 0, partition: Partition::new("replacements", 0), offset: 7, columns, predicate: predicate.into() }
+}
+
+#[test]
+fn a_rewrite_says_what_it_cost_and_the_same_rows_may_be_written_again() {
+    let database = servers::database("rewrite");
+    let engine = "ReplacingMergeTree ORDER BY k SETTINGS non_replicated_deduplication_window = 100";
+    database.run(&format!("CREATE TABLE t (k UInt64, v String, at DateTime) ENGINE = {engine}")).unwrap();
+    database.run("INSERT INTO t SELECT number, 'a', number FROM numbers(1000)").unwrap();
+    let storage = Storage::new("t", cluster("rewrite"), "t", &["k".to_owned(), "v".to_owned()], PATIENCE);
+    let to = |new: &str, old: &str| {
+        let new = format!("'{new}'");
+        let first_ten = format!("v = '{old}' AND at < CAST('1970-01-01 00:00:10' AS DateTime)");
+        rewrite(&[("k", "k"), ("v", &new), ("at", "at")], &first_ten)
+    };
+    let carry_out = |rewrite: &Rewrite| runtime().block_on(storage.rewrite(rewrite, 0)).unwrap();
+    for _ in 0..3 {
+        let Cost { rows_read, bytes_read, rows_written } = carry_out(&to("b", "a"));
+        assert_eq!(rows_written, 10);
+        assert!(rows_read >= 1000 && bytes_read >= 10_000, "{rows_read} rows, {bytes_read} bytes");
+        assert_eq!(database.number("SELECT count() FROM t FINAL WHERE v = 'b'").unwrap(), 10);
+        carry_out(&to("a", "b"));
+        assert_eq!(database.number("SELECT count() FROM t FINAL WHERE v = 'b'").unwrap(), 0);
+    }
+    assert_eq!(carry_out(&to("c", "nobody")).rows_written, 0);
+    let wrong = runtime().block_on(storage.rewrite(&rewrite(&[("k", "k")], "nothing = 1"), 0)).unwrap_err();
+    assert_eq!((wrong.code, wrong.remedy), (Some(47), Remedy::Hold));
+    assert!(
+        wrong.message.starts_with("failed to carry out the rewrite of replacements/0@7 in table \"t\" at"),
+        "{wrong}"
+    );
+}
+
+/// Else the lost one would write old values after those of a later rewrite.
+#[test]
+fn a_rewrite_that_still_runs_is_cut_off_by_its_repetition() {
+    let database = servers::database("repeated");
+    database.run("CREATE TABLE t (k UInt64, v UInt64) ENGINE = ReplacingMergeTree ORDER BY k").unwrap();
+    database.run("INSERT INTO t SELECT number, 0 FROM numbers(10)").unwrap();
+    let storage = Arc::new(Storage::new("t", cluster("repeated"), "t", &["k".to_owned()], PATIENCE));
+    let slow = rewrite(&[("k", "k"), ("v", "v + 1 + sleepEachRow(0.25)")], "v = 0");
+    let runs = "SELECT count() FROM system.processes WHERE query_id LIKE 'tidegate-rewrite:%' AND query LIKE '%sleepEachRow(0.25)%'";
+    let first = std::thread::spawn({
+        let (storage, slow) = (storage.clone(), slow.clone());
+        move || runtime().block_on(storage.rewrite(&slow, 0))
+    });
+    wait_until(Duration::from_secs(10), || Ok(database.number(runs)? == 1)).unwrap();
+    let second = runtime().block_on(storage.rewrite(&slow, 0)).unwrap();
+    assert_eq!(second.rows_written, 10);
+    assert_eq!(first.join().unwrap().unwrap_err().code, Some(394));
+    assert_eq!(database.run("SELECT DISTINCT v, count() FROM t GROUP BY ALL ORDER BY v").unwrap(), "0\t10\n1\t10\n");
 }

@@ -20,6 +20,7 @@ const KINDS: &[(&str, Option<&str>)] = &[
     ("bomb", Some("memory")),
     ("wrong-bytes", Some("invalid-row")),
     ("bad-enum", Some("invalid-row")),
+    ("sneak", Some("invalid-answer")),
     ("skip", None),
     ("replace", None),
 ];

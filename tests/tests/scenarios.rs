@@ -4,11 +4,12 @@
 //! pipeline.yaml         the configuration; {kafka}, {clickhouse}, {database}, {modules}, {admin} are filled in
 //! schema.sql            statements run first; `-- include PATH` takes in a file of the repository
 //! messages.jsonl        {"partition", "key", "value": JSON or "text": …, "headers"}; neither of the two: null
-//! query.sql, rows.jsonl what ClickHouse must answer at the end, in FORMAT JSONEachRow
+//! query.sql, rows.jsonl what ClickHouse must answer at the end, in FORMAT JSONEachRow; queries end with semicolons
 //! dead_letters.jsonl    {"key", "reason", "offset"}, in order; may be missing: none
 //! replacements.jsonl    {"key", "value"}, in order; may be missing: none
 //! commit_log.jsonl      {"key", "offset"}: the last record of each key
 //! ```
+//! A pipeline that reads `{name}-replacements` must have the group `{name}-replacements-group`; its end is waited for.
 //! `UPDATE_GOLDEN=1` writes the expected files anew.
 
 #![allow(clippy::unwrap_used)]
@@ -19,6 +20,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidegate::clickhouse::statements;
 use tidegate_tests::kafka::{self, Read};
 use tidegate_tests::servers;
 use tidegate_tests::tidegate::{Tidegate, wait_until};
@@ -97,19 +99,16 @@ fn run(folder: &Path) -> Vec<String> {
     .iter()
     .fold(config, |config, (mark, value)| config.replace(mark, value));
     let mut tidegate = Tidegate::run(&servers::folder(&name), &name, &config).unwrap();
-    let group = topic("group");
-    let ends = kafka::ends(&kafka, &topic("in")).unwrap();
-    wait_until(Duration::from_secs(60), || {
-        assert!(tidegate.is_running(), "{}", tidegate.log());
-        let Ok(committed) = kafka::committed(&kafka, &group, &topic("in")) else { return Ok(false) };
-        Ok(ends.iter().all(|(partition, end)| *end == 0 || committed.get(partition) == Some(end)))
-    })
-    .unwrap_or_else(|error| panic!("{name}: {error}\n{}", tidegate.log()));
+    wait_for_the_end(&mut tidegate, &kafka, &topic("in"), &topic("group"));
+    if config.contains(&topic("replacements-group")) {
+        wait_for_the_end(&mut tidegate, &kafka, &topic("replacements"), &topic("replacements-group"));
+    }
     assert_eq!(tidegate.terminate().unwrap().code(), Some(143), "{name}: exit code after SIGTERM");
 
-    let query = format!("{} FORMAT JSONEachRow", fs::read_to_string(folder.join("query.sql")).unwrap().trim());
-    let rows: Vec<Value> =
-        database.run(&query).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ask = |query: &String| database.run(&format!("{query} FORMAT JSONEachRow")).unwrap();
+    let queries = statements(&fs::read_to_string(folder.join("query.sql")).unwrap());
+    let answers: String = queries.iter().map(ask).collect();
+    let rows: Vec<Value> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let letter = |read: Read| {
         let header = |name: &str| read.headers.get(name).cloned();
         json!({ "key": text(&read.key), "reason": header("tidegate-reason"), "offset": header("tidegate-offset") })
@@ -132,6 +131,17 @@ fn run(folder: &Path) -> Vec<String> {
     wrong.extend(compare(folder, "replacements.jsonl", &replaced));
     wrong.extend(compare(folder, "commit_log.jsonl", &said));
     wrong
+}
+
+/// Until the group has committed all that is in the topic.
+fn wait_for_the_end(tidegate: &mut Tidegate, kafka: &str, topic: &str, group: &str) {
+    let ends = kafka::ends(kafka, topic).unwrap();
+    wait_until(Duration::from_secs(60), || {
+        assert!(tidegate.is_running(), "{}", tidegate.log());
+        let Ok(committed) = kafka::committed(kafka, group, topic) else { return Ok(false) };
+        Ok(ends.iter().all(|(partition, end)| *end == 0 || committed.get(partition) == Some(end)))
+    })
+    .unwrap_or_else(|error| panic!("{topic}: {error}\n{}", tidegate.log()));
 }
 
 #[test]

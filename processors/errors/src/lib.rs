@@ -8,7 +8,7 @@ mod row;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
-use shared::{epoch, payload};
+use shared::{epoch, errors_table, payload};
 use tidegate_processor::{Manifest, Message, Outcome, Processor, Rejection, Rows, Wants, export};
 
 use event::Event;
@@ -45,7 +45,7 @@ impl Processor for Errors {
 
     fn manifest() -> Manifest {
         Manifest::new("errors", env!("CARGO_PKG_VERSION"))
-            .output("errors", row::COLUMNS)
+            .output("errors", errors_table::COLUMNS)
             .wants(Wants::OFFSETS | Wants::TIMESTAMPS)
     }
 

@@ -1,4 +1,4 @@
-//! The row: its columns, and what goes into each, in the same order.
+//! The row: what goes into each column, in the order of `shared::errors_table`.
 
 use shared::datetime::{self, seconds};
 use shared::{retention, uuid};
@@ -6,75 +6,6 @@ use tidegate_processor::{DateTime, DateTime64, Message, Rejection, Row, Rows, Uu
 
 use crate::event::{Data, Event};
 use crate::exception::{Exception, Frame, on_main_thread};
-
-/// Every column that is written; MATERIALIZED ones are the table's own.
-pub const COLUMNS: &[(&str, &str)] = &[
-    ("project_id", "UInt64"),
-    ("timestamp", "DateTime"),
-    ("event_id", "UUID"),
-    ("platform", "LowCardinality(String)"),
-    ("environment", "LowCardinality(Nullable(String))"),
-    ("release", "LowCardinality(Nullable(String))"),
-    ("dist", "LowCardinality(Nullable(String))"),
-    ("ip_address_v4", "Nullable(IPv4)"),
-    ("ip_address_v6", "Nullable(IPv6)"),
-    ("user", "String"),
-    ("user_id", "Nullable(String)"),
-    ("user_name", "Nullable(String)"),
-    ("user_email", "Nullable(String)"),
-    ("sdk_name", "LowCardinality(Nullable(String))"),
-    ("sdk_version", "LowCardinality(Nullable(String))"),
-    ("http_method", "LowCardinality(Nullable(String))"),
-    ("http_referer", "Nullable(String)"),
-    ("tags.key", "Array(String)"),
-    ("tags.value", "Array(String)"),
-    ("flags.key", "Array(String)"),
-    ("flags.value", "Array(String)"),
-    ("contexts.key", "Array(String)"),
-    ("contexts.value", "Array(String)"),
-    ("transaction_name", "LowCardinality(String)"),
-    ("span_id", "Nullable(UInt64)"),
-    ("trace_id", "Nullable(UUID)"),
-    ("partition", "UInt16"),
-    ("offset", "UInt64"),
-    ("message_timestamp", "DateTime"),
-    ("retention_days", "UInt16"),
-    ("deleted", "UInt8"),
-    ("group_id", "UInt64"),
-    ("primary_hash", "UUID"),
-    ("received", "DateTime"),
-    ("message", "String"),
-    ("title", "String"),
-    ("culprit", "String"),
-    ("level", "LowCardinality(Nullable(String))"),
-    ("location", "Nullable(String)"),
-    ("version", "LowCardinality(Nullable(String))"),
-    ("type", "LowCardinality(String)"),
-    ("exception_stacks.type", "Array(Nullable(String))"),
-    ("exception_stacks.value", "Array(Nullable(String))"),
-    ("exception_stacks.mechanism_type", "Array(Nullable(String))"),
-    ("exception_stacks.mechanism_handled", "Array(Nullable(UInt8))"),
-    ("exception_frames.abs_path", "Array(Nullable(String))"),
-    ("exception_frames.colno", "Array(Nullable(UInt32))"),
-    ("exception_frames.filename", "Array(Nullable(String))"),
-    ("exception_frames.function", "Array(Nullable(String))"),
-    ("exception_frames.lineno", "Array(Nullable(UInt32))"),
-    ("exception_frames.in_app", "Array(Nullable(UInt8))"),
-    ("exception_frames.package", "Array(Nullable(String))"),
-    ("exception_frames.module", "Array(Nullable(String))"),
-    ("exception_frames.stack_level", "Array(Nullable(UInt16))"),
-    ("exception_main_thread", "Nullable(UInt8)"),
-    ("sdk_integrations", "Array(String)"),
-    ("modules.name", "Array(String)"),
-    ("modules.version", "Array(String)"),
-    ("trace_sampled", "Nullable(UInt8)"),
-    ("num_processing_errors", "Nullable(UInt64)"),
-    ("replay_id", "Nullable(UUID)"),
-    ("symbolicated_in_app", "Nullable(UInt8)"),
-    ("timestamp_ms", "Nullable(DateTime64(3))"),
-    ("sample_weight", "Nullable(Float64)"),
-    ("group_first_seen", "Nullable(DateTime)"),
-];
 
 /// Writes the event as one row.
 ///

@@ -4,6 +4,7 @@ pub mod contexts;
 pub mod datetime;
 pub mod entries;
 pub mod epoch;
+pub mod errors_table;
 pub mod id;
 pub mod lenient;
 pub mod metric;

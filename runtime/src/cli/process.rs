@@ -10,13 +10,14 @@ use tidegate_rows::json as row_json;
 
 use super::Failure;
 use crate::message::{MessageBatch, Parts};
-use crate::offset::{Assignment, Partition};
-use crate::outcome::{Processed, Reason};
+use crate::offset::{Assignment, Counts, Partition};
+use crate::outcome::{Processed, Reason, Rewrite};
 use crate::processor::{Engine, InstanceConfig, Interruption, Isolation, Limits, Module};
 use crate::start::cache_folder;
 
 /// Prints one JSON line for each message:
-/// {"message", "outcome": "rows|skipped|replacement|rejected", "rows": [{"output", "row"}], "replacement", "rejection"}.
+/// {"message", "outcome": "rows|skipped|replacement|rewrite|rejected", "rows": [{"output", "row"}], "replacement",
+/// "rewrites": [{"output", "columns": [{"column", "expression"}], "predicate"}], "rejection"}.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: tidegate process --module target/modules/errors.wasm --topic events event.json")]
 pub struct ProcessArgs {
@@ -73,8 +74,9 @@ pub fn process(args: &ProcessArgs) -> Result<(), Failure> {
             batch.begin_run(partition.clone(), Assignment::default(), offset);
             batch.push(Parts { offset, timestamp_ms, payload: Some(payload), ..Parts::default() });
             offset += 1;
-            let processed = isolation.process(&batch).map_err(usage)?;
-            print(&line(&name, &processed, isolation.module())?)?;
+            for processed in isolation.process(&batch).map_err(usage)? {
+                print(&line(&name, &processed, isolation.module())?)?;
+            }
         }
     }
     Ok(())
@@ -118,10 +120,25 @@ fn line(name: &str, processed: &Processed, module: &Module) -> Result<Map<String
         line.insert("replacement".into(), json!({ "key": text(&replacement.key), "value": value }));
         return Ok(line);
     }
-    let skipped = processed.progress.counts().skipped > 0;
-    line.insert("outcome".into(), if skipped { "skipped" } else { "rows" }.into());
+    let counts = processed.progress.counts();
+    let outcome = match counts {
+        Counts { skipped: 1, .. } => "skipped",
+        Counts { rewrites: 1, .. } => "rewrite",
+        _ => "rows",
+    };
+    line.insert("outcome".into(), outcome.into());
     line.insert("rows".into(), rows(processed, module)?.into());
+    if counts.rewrites > 0 {
+        line.insert("rewrites".into(), processed.rewrites.iter().map(|told| rewrite(told, module)).collect());
+    }
     Ok(line)
+}
+
+fn rewrite(rewrite: &Rewrite, module: &Module) -> Value {
+    let column = |(column, expression): &(String, String)| json!({ "column": column, "expression": expression });
+    let columns: Vec<_> = rewrite.columns.iter().map(column).collect();
+    let output = &module.manifest().outputs[rewrite.output].name;
+    json!({ "output": output, "columns": columns, "predicate": rewrite.predicate })
 }
 
 fn rows(processed: &Processed, module: &Module) -> Result<Vec<Value>, Failure> {

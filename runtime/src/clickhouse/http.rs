@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::Deserialize;
 
 use super::{Error, Settings};
 
@@ -18,11 +20,23 @@ pub(super) struct Client(hyper_util::client::legacy::Client<HttpsConnector<HttpC
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub text: String,
+    pub summary: Summary,
+}
+
+/// What a statement did: the header `X-ClickHouse-Summary`, whose numbers are texts. Zeros where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    pub read_rows: String,
+    pub read_bytes: String,
+    pub written_rows: String,
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Shorter than any server's (ClickHouse closes after 10 to 30 s, before 20.x after 3 s).
 const IDLE_TIMEOUT: Duration = Duration::from_millis(2500);
+/// A rewrite says nothing for minutes; what is between must not forget the connection.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Of an exception's text, which may quote the data.
 const TEXT_BYTES_MAX: usize = 500;
 
@@ -31,6 +45,7 @@ impl Client {
         let mut tcp = HttpConnector::new();
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(KEEPALIVE));
         tcp.enforce_http(false);
         let tls = hyper_rustls::HttpsConnectorBuilder::new()
             .with_webpki_roots()
@@ -50,6 +65,7 @@ impl Client {
         settings: &Settings,
         parameters: &[(&str, String)],
         body: Bytes,
+        timeout: Duration,
     ) -> Result<Answer, Error> {
         let at = || host.to_owned();
         let request = Request::post(uri(host, parameters))
@@ -65,19 +81,24 @@ impl Client {
                 body.collect().await.map_err(|error| Error::Transport { host: at(), cause: error.to_string() })?;
             Ok((head, body.to_bytes()))
         };
-        let timed = tokio::time::timeout(settings.timeout, exchange).await;
+        let timed = tokio::time::timeout(timeout, exchange).await;
         let (head, body) = timed.unwrap_or_else(|_| {
-            let cause = format!("no answer within {:?}", settings.timeout);
+            let cause = format!("no answer within {timeout:?}");
             Err(Error::Transport { host: at(), cause })
         })?;
         let text = String::from_utf8_lossy(&body).into_owned();
         let code = head.headers.get("X-ClickHouse-Exception-Code").and_then(|value| value.to_str().ok()?.parse().ok());
         match code.or_else(|| code_in(&text)) {
             Some(code) => Err(Error::Exception { host: at(), code, text: short(&text) }),
-            None if head.status == StatusCode::OK => Ok(Answer { text }),
+            None if head.status == StatusCode::OK => Ok(Answer { text, summary: summary(&head.headers) }),
             None => Err(Error::Status { host: at(), status: head.status.as_u16(), text: short(&text) }),
         }
     }
+}
+
+fn summary(headers: &HeaderMap) -> Summary {
+    let header = headers.get("X-ClickHouse-Summary").map(HeaderValue::as_bytes);
+    header.and_then(|json| serde_json::from_slice(json).ok()).unwrap_or_default()
 }
 
 fn of_transport(host: &str, error: &hyper_util::client::legacy::Error) -> Error {

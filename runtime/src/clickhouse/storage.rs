@@ -1,9 +1,13 @@
-//! A table as a sink: one block, one request, the same bytes and token each time.
+//! A table as a sink: one block or one rewrite, one request, the same each time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Class, Cluster, Error, quoted, quoted_one};
-use crate::sink::{Block, Insert, InsertError};
+use bytes::Bytes;
+
+use super::{Class, Cluster, Error, quoted, quoted_one, rewrite};
+use crate::outcome::Rewrite;
+use crate::sink::{Block, Cost, Insert, InsertError};
 
 /// Writes rows with given columns into one table.
 pub struct Storage {
@@ -11,17 +15,21 @@ pub struct Storage {
     cluster: Arc<Cluster>,
     table: String,
     statement: String,
+    rewrite_timeout: Duration,
 }
 
+/// The server gives up first, and says so.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// ClickHouse cuts an insert into blocks of this many rows unless told otherwise; each block is committed alone.
 const BLOCK_ROWS: u64 = 1_048_449;
 
 impl Storage {
-    /// `columns` are those of the rows, in their order.
-    pub fn new(name: &str, cluster: Arc<Cluster>, table: &str, columns: &[String]) -> Self {
+    /// `columns` are those of the rows, in their order; `rewrite_timeout` is for one rewrite.
+    pub fn new(name: &str, cluster: Arc<Cluster>, table: &str, columns: &[String], rewrite_timeout: Duration) -> Self {
         let columns: Vec<_> = columns.iter().map(|column| quoted_one(column)).collect();
         let statement = format!("INSERT INTO {} ({}) FORMAT RowBinary", quoted(table), columns.join(", "));
-        Self { name: name.to_owned(), cluster, table: table.to_owned(), statement }
+        let (name, table) = (name.to_owned(), table.to_owned());
+        Self { name, cluster, table, statement, rewrite_timeout }
     }
 
     fn parameters(&self, block: &Block, attempt: u32) -> Vec<(&'static str, String)> {
@@ -43,18 +51,14 @@ impl Storage {
         ]
     }
 
-    fn failure(&self, block: &Block, error: &Error) -> InsertError {
-        let mebibytes = block.raw_bytes as f64 / f64::from(1 << 20);
-        let message =
-            format!("failed to write {} rows ({mebibytes:.1} MiB) to table {:?} at {error}", block.rows, self.table);
+    fn failure(&self, what: &str, error: &Error) -> InsertError {
         let class = error.class();
-        let message = match class {
-            Class::Data => {
-                format!("{message} (the table refuses the rows; mend the table, its constraints or its views)")
-            }
-            Class::Operator => format!("{message} (somebody has to mend this; it is tried again)"),
-            _ => message,
+        let hint = match class {
+            Class::Data => " (the table refuses the rows; mend the table, its constraints or its views)",
+            Class::Operator => " (somebody has to mend this; it is tried again)",
+            _ => "",
         };
+        let message = format!("failed to {what} table {:?} at {error}{hint}", self.table);
         InsertError { message, remedy: class.remedy(), code: error.code() }
     }
 }
@@ -65,9 +69,34 @@ impl Insert for Storage {
     }
 
     async fn insert(&self, block: &Block, attempt: u32) -> Result<(), InsertError> {
-        match self.cluster.post(&self.parameters(block, attempt), block.body.clone()).await {
+        let timeout = self.cluster.settings().timeout;
+        match self.cluster.post(&self.parameters(block, attempt), block.body.clone(), timeout).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.failure(block, &error)),
+            Err(error) => {
+                let mebibytes = block.raw_bytes as f64 / f64::from(1 << 20);
+                Err(self.failure(&format!("write {} rows ({mebibytes:.1} MiB) to", block.rows), &error))
+            }
+        }
+    }
+
+    async fn rewrite(&self, rewrite: &Rewrite, number: usize) -> Result<Cost, InsertError> {
+        let statement = rewrite::statement(&self.table, rewrite);
+        let id = rewrite::query_id(&self.cluster.settings().database, &self.table, rewrite, number);
+        let parameters = rewrite::parameters(id, &statement, self.rewrite_timeout);
+        match self.cluster.post(&parameters, Bytes::from(statement), self.rewrite_timeout + PATIENCE).await {
+            Ok(answer) => {
+                let number = |text: &str| text.parse().unwrap_or(0);
+                let summary = answer.summary;
+                Ok(Cost {
+                    rows_read: number(&summary.read_rows),
+                    bytes_read: number(&summary.read_bytes),
+                    rows_written: number(&summary.written_rows),
+                })
+            }
+            Err(error) => {
+                let Rewrite { partition, offset, .. } = rewrite;
+                Err(self.failure(&format!("carry out the rewrite of {partition}@{offset} in"), &error))
+            }
         }
     }
 }

@@ -82,6 +82,10 @@ impl Duration {
         Self::seconds(30)
     }
 
+    pub(super) fn rewrite() -> Self {
+        Self::seconds(600)
+    }
+
     pub(super) fn heartbeat() -> Self {
         Self::seconds(10)
     }

@@ -8,7 +8,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::group::{Callbacks, Group};
-use crate::offset::{Partition, Progress};
+use crate::offset::{Assignment, Partition, Progress};
 use crate::source::{Acknowledged, Commit, CommitError, CommitNote};
 
 /// Commits for one source, also while its poll thread waits in a rebalance: a synchronous commit needs only the
@@ -66,6 +66,10 @@ impl Commit for Committer {
             }
             Err(cause) => Err(error(cause.to_string())),
         }
+    }
+
+    fn holds(&self, partition: &Partition, assignment: Assignment) -> bool {
+        self.group.is_held(partition, assignment)
     }
 }
 

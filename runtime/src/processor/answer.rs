@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tidegate_rows::{Layout, validate};
 
 use super::contract::{self, tidegate::processor::types as told};
+use super::sql;
 use crate::message::MessageBatch;
 use crate::offset::{Counts, Progress};
-use crate::outcome::{DeadLetter, ModuleName, OutputRows, Processed, Reason, Rejection, Replacement};
+use crate::outcome::{DeadLetter, ModuleName, OutputRows, Processed, Reason, Rejection, Replacement, Rewrite};
 
 /// The answer to one call, message by message.
 struct Answer<'a> {
@@ -36,7 +37,7 @@ pub(super) fn check(
 ) -> Result<Processed, String> {
     let mut answer = Answer::new(batch, told.outcomes)?;
     answer.take_rejections(told.rejections)?;
-    answer.refuse_rewrites();
+    let rewrites = answer.take_rewrites(told.rewrites, layouts)?;
     let replacements = answer.take_replacements(told.replacements)?;
     let mut rows = Vec::new();
     for output in told.rows {
@@ -53,6 +54,7 @@ pub(super) fn check(
     Ok(Processed {
         rows,
         replacements,
+        rewrites: answer.carried_out(rewrites),
         dead_letters: answer.dead_letters(module),
         progress: answer.progress(&received),
     })
@@ -96,12 +98,34 @@ impl<'a> Answer<'a> {
         Ok(())
     }
 
-    fn refuse_rewrites(&mut self) {
-        for (outcome, rejected) in self.outcomes.iter().zip(&mut self.rejected) {
-            if *outcome == REWRITE {
-                *rejected = Some(Rejection::new(Reason::InvalidAnswer, "rewrites are not carried out by this version"));
+    /// A rewrite that is not of columns and expressions costs its message.
+    fn take_rewrites(&mut self, told: Vec<told::Rewrite>, layouts: &[Layout]) -> Result<Vec<told::Rewrite>, String> {
+        for rewrite in &told {
+            let (message, output) = (rewrite.source as usize, rewrite.output as usize);
+            if self.outcomes.get(message) != Some(&REWRITE) {
+                return Err(format!("a rewrite of message {message}, whose outcome is another"));
+            }
+            let layout = layouts.get(output).ok_or_else(|| format!("there is no output {output}"))?;
+            if let Err(error) = readable(rewrite, layout) {
+                self.rejected[message].get_or_insert_with(|| Rejection::new(Reason::InvalidAnswer, error));
             }
         }
+        if told.is_sorted_by_key(|rewrite| rewrite.source) { Ok(told) } else { Err("rewrites out of order".into()) }
+    }
+
+    fn carried_out(&self, told: Vec<told::Rewrite>) -> Vec<Rewrite> {
+        let good = told.into_iter().filter(|rewrite| self.rejected[rewrite.source as usize].is_none());
+        let rewrite = |told: told::Rewrite| {
+            let message = self.batch.iter().nth(told.source as usize)?;
+            Some(Rewrite {
+                output: told.output as usize,
+                partition: message.partition.clone(),
+                offset: message.offset,
+                columns: told.columns.into_iter().map(|new| (new.column, new.expression)).collect(),
+                predicate: told.predicate,
+            })
+        };
+        good.filter_map(rewrite).collect()
     }
 
     fn take_replacements(&self, told: Option<told::Replacements>) -> Result<Vec<Replacement>, String> {
@@ -140,7 +164,7 @@ impl<'a> Answer<'a> {
             }
             last = *source;
             let message = *source as usize;
-            if self.outcomes.get(message) != Some(&ROWS) {
+            if !matches!(self.outcomes.get(message), Some(&(ROWS | REWRITE))) {
                 return Err(format!("output {output}: a row of message {message}, whose outcome is another"));
             }
             self.rows_of[message] += 1;
@@ -204,15 +228,38 @@ impl<'a> Answer<'a> {
             counts.dead_letters += 1;
             return;
         }
+        counts.rows += u64::from(self.rows_of[message]);
         match self.outcomes[message] {
             SKIPPED => counts.skipped += 1,
             REPLACEMENT => counts.replacements += 1,
-            _ => {
-                counts.inserted += 1;
-                counts.rows += u64::from(self.rows_of[message]);
-            }
+            REWRITE => counts.rewrites += 1,
+            _ => counts.inserted += 1,
         }
     }
+}
+
+fn readable(rewrite: &told::Rewrite, layout: &Layout) -> Result<(), String> {
+    let is_column = |name: &str| layout.columns().iter().any(|column| column.name == name);
+    for (at, new) in rewrite.columns.iter().enumerate() {
+        let column = &new.column;
+        if !is_column(column) {
+            return Err(format!("a rewrite of column {column:?}, which the output has not"));
+        }
+        if rewrite.columns[..at].iter().any(|other| other.column == *column) {
+            return Err(format!("a rewrite that has column {column:?} twice"));
+        }
+        sql::check(&new.expression, is_column).map_err(|error| format!("new value of column {column:?}: {error}"))?;
+    }
+    if rewrite.columns.is_empty() {
+        return Err("a rewrite of no column".into());
+    }
+    sql::check(&rewrite.predicate, is_column).map_err(|error| format!("predicate of a rewrite: {error}"))
+}
+
+/// Where the messages must be cut: after each that asks for a rewrite, unless it is the last.
+pub(super) fn cuts(outcomes: &[u8]) -> Vec<usize> {
+    let rewrites = outcomes.iter().enumerate().filter(|(_, outcome)| **outcome == REWRITE);
+    rewrites.map(|(message, _)| message + 1).filter(|cut| *cut < outcomes.len()).collect()
 }
 
 fn rising(ends: &[u32], len: usize, what: &str) -> Result<(), String> {
@@ -236,4 +283,42 @@ fn cut(mut reason: String) -> String {
     const REASON_BYTES_MAX: usize = 1024;
     reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
     reason
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(columns: &[(&str, &str)], predicate: &str) -> Result<(), String> {
+        let new = |(column, expression): &(&str, &str)| told::ColumnExpression {
+            column: (*column).to_owned(),
+            expression: (*expression).to_owned(),
+        };
+        let columns = columns.iter().map(new).collect();
+        let rewrite = told::Rewrite { source: 0, output: 0, columns, predicate: predicate.to_owned() };
+        readable(&rewrite, &Layout::parse([("id".to_owned(), "UInt8"), ("note".to_owned(), "String")]).unwrap())
+    }
+
+    #[test]
+    fn rewrites_keep_to_the_columns_of_their_output() {
+        assert_eq!(verdict(&[("id", "id"), ("note", "'x'")], "id = 1"), Ok(()));
+        assert_eq!(verdict(&[], "1").unwrap_err(), "a rewrite of no column");
+        let cases = [
+            (vec![("id", "id"), ("secret", "1")], "1", "a rewrite of column \"secret\""),
+            (vec![("id", "id"), ("id", "1")], "1", "has column \"id\" twice"),
+            (vec![("id", "secret")], "1", "new value of column \"id\": \"secret\" is no column"),
+            (vec![("id", "id"), ("note", "1, 2")], "1", "new value of column \"note\": a comma"),
+            (vec![("id", "id")], "1 UNION ALL SELECT 1", "predicate of a rewrite"),
+        ];
+        for (columns, predicate, why) in cases {
+            let error = verdict(&columns, predicate).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn messages_are_cut_after_each_rewrite() {
+        assert_eq!(cuts(&[ROWS, REWRITE, ROWS, REWRITE, REWRITE, SKIPPED]), [2, 4, 5]);
+        assert!(cuts(&[ROWS, SKIPPED, REWRITE]).is_empty());
+    }
 }

@@ -27,12 +27,14 @@ impl Isolation {
         Ok(Self { module, config, instance, failures: Vec::new(), counted: Vec::new() })
     }
 
-    /// Every message of the batch gets an outcome.
+    /// Every message of the batch gets an outcome; the parts follow each other, and a rewrite ends its part.
     ///
     /// # Errors
     /// Only if a new instance could not be made, which says nothing of the messages: the same call may be repeated.
-    pub fn process(&mut self, batch: &MessageBatch) -> Result<Processed, LoadError> {
-        self.attempt(batch, now_ms())
+    pub fn process(&mut self, batch: &MessageBatch) -> Result<Vec<Processed>, LoadError> {
+        let mut parts = Vec::new();
+        self.attempt(batch, now_ms(), &mut parts)?;
+        Ok(parts)
     }
 
     /// Calls that failed since this was last asked, for metrics.
@@ -49,22 +51,28 @@ impl Isolation {
         &self.module
     }
 
-    fn attempt(&mut self, batch: &MessageBatch, now_ms: i64) -> Result<Processed, LoadError> {
-        let rejection = match self.call(batch, now_ms)? {
-            Ok(processed) => return Ok(processed),
-            Err(rejection) => rejection,
+    fn attempt(&mut self, batch: &MessageBatch, now_ms: i64, parts: &mut Vec<Processed>) -> Result<(), LoadError> {
+        let cuts = match self.call(batch, now_ms)? {
+            Called::Processed(processed) => {
+                parts.push(processed);
+                return Ok(());
+            }
+            Called::ToBeCut(cuts) => cuts,
+            Called::Failed(rejection) => {
+                self.failures.push(rejection.reason);
+                if batch.len() == 1 {
+                    parts.push(answer::rejected(batch, rejection, self.module.name()));
+                    return Ok(());
+                }
+                vec![batch.len() / 2]
+            }
         };
-        self.failures.push(rejection.reason);
-        if batch.len() == 1 {
-            return Ok(answer::rejected(batch, rejection, self.module.name()));
-        }
-        let middle = batch.len() / 2;
-        let mut processed = self.attempt(&batch.part(0..middle), now_ms)?;
-        processed.append(self.attempt(&batch.part(middle..batch.len()), now_ms)?);
-        Ok(processed)
+        let starts = std::iter::once(0).chain(cuts.iter().copied());
+        let ends = cuts.iter().copied().chain([batch.len()]);
+        starts.zip(ends).try_for_each(|(start, end)| self.attempt(&batch.part(start..end), now_ms, parts))
     }
 
-    fn call(&mut self, batch: &MessageBatch, now_ms: i64) -> Result<Result<Processed, Rejection>, LoadError> {
+    fn call(&mut self, batch: &MessageBatch, now_ms: i64) -> Result<Called, LoadError> {
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
             None => Instance::new(&self.module, &self.config)?,
@@ -74,14 +82,28 @@ impl Isolation {
         self.counted.append(&mut instance.take_counted());
         let told = match answer {
             Ok(told) => told,
-            Err(failure) => return Ok(Err(failure.into())),
+            Err(failure) => return Ok(Called::Failed(failure.into())),
         };
         if instance.memory_bytes() <= self.config.limits.memory_bytes_max / 4 * 3 {
             self.instance = Some(instance);
         }
-        let checked = answer::check(told, batch, &self.config.layouts, self.module.name());
-        Ok(checked.map_err(|text| Rejection::new(Reason::InvalidAnswer, text)))
+        let cuts = answer::cuts(&told.outcomes);
+        if told.outcomes.len() == batch.len() && !cuts.is_empty() {
+            return Ok(Called::ToBeCut(cuts));
+        }
+        Ok(match answer::check(told, batch, &self.config.layouts, self.module.name()) {
+            Ok(processed) => Called::Processed(processed),
+            Err(text) => Called::Failed(Rejection::new(Reason::InvalidAnswer, text)),
+        })
     }
+}
+
+/// What came of one call.
+enum Called {
+    Processed(Processed),
+    /// There are rewrites among the messages: to be called again in parts that end with them.
+    ToBeCut(Vec<usize>),
+    Failed(Rejection),
 }
 
 impl From<Failure> for Rejection {

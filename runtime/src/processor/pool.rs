@@ -22,7 +22,7 @@ pub struct Pool {
 
 struct Job {
     batch: MessageBatch,
-    answer: oneshot::Sender<Processed>,
+    answer: oneshot::Sender<Vec<Processed>>,
 }
 
 /// What happened in a call, for metrics.
@@ -65,7 +65,7 @@ impl Pool {
 }
 
 impl Process for Pool {
-    fn process(&self, batch: MessageBatch) -> impl Future<Output = Processed> + Send + 'static {
+    fn process(&self, batch: MessageBatch) -> impl Future<Output = Vec<Processed>> + Send + 'static {
         let (answer, answered) = oneshot::channel();
         let sent = self.jobs.send(Job { batch, answer });
         async move {
@@ -93,7 +93,7 @@ fn work(mut isolation: Isolation, queue: &Receiver<Job>, observe: &dyn Fn(CallRe
 }
 
 /// A new instance may fail to come for want of memory on the machine; that is no message's fault.
-fn insist(isolation: &mut Isolation, batch: &MessageBatch) -> Processed {
+fn insist(isolation: &mut Isolation, batch: &MessageBatch) -> Vec<Processed> {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
     loop {
         match isolation.process(batch) {

@@ -1,6 +1,6 @@
 //! Write a tidegate processor: one type, one trait.
 //!
-//! A processor turns each message of a Kafka topic into rows, a replacement, a skip or a rejection. It runs as a
+//! A processor turns each message of a Kafka topic into rows, a replacement, a rewrite, a skip or a rejection. It runs as a
 //! WebAssembly component in a sandbox without files, network, clock or randomness; the host calls it with batches,
 //! validates every row, and dead-letters what it rejects.
 //!
@@ -50,6 +50,7 @@ mod message;
 mod outcome;
 mod row;
 mod runner;
+pub mod sql;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod voice;
@@ -57,7 +58,7 @@ mod voice;
 pub use encode::{Date, Date32, DateTime, DateTime64, Decimal, Encode, Enum8, Enum16, Parts, Uuid, Wide};
 pub use manifest::{Manifest, NoConfig, Wants};
 pub use message::{Header, Message};
-pub use outcome::{Outcome, Rejection};
+pub use outcome::{Outcome, Rejection, Rewrite};
 pub use row::{Row, Rows};
 pub use runner::Runner;
 pub use voice::{Level, count, log};
@@ -93,7 +94,8 @@ pub trait Processor: Sized {
     /// The text reaches the operator; the configuration is refused.
     fn new(config: Self::Config, topics: &[String]) -> Result<Self, String>;
 
-    /// Processes one message. Rows that were ended count only if the answer is [`Outcome::Rows`].
+    /// Processes one message. Rows that were ended count only if the answer is [`Outcome::Rows`] or
+    /// [`Outcome::Rewrite`].
     ///
     /// # Errors
     /// The message goes to the dead-letter topic with the reason; nothing it wrote remains.

@@ -4,6 +4,7 @@ use crate::contract;
 use crate::message::Message;
 use crate::outcome::{Outcome, Rejection};
 use crate::row::Rows;
+use crate::sql::Expression;
 use crate::{Manifest, Processor, voice};
 
 /// A configured processor.
@@ -75,7 +76,7 @@ impl<P: Processor> Runner<P> {
 
 impl contract::Processed {
     fn take(&mut self, source: u32, outcome: Result<Outcome, Rejection>, rows: &mut Rows) {
-        if outcome != Ok(Outcome::Rows) {
+        if !matches!(outcome, Ok(Outcome::Rows | Outcome::Rewrite(_))) {
             rows.take_back(source);
         }
         self.outcomes.push(match outcome {
@@ -119,12 +120,15 @@ impl contract::Replacements {
 
 impl crate::outcome::Rewrite {
     fn told(self, source: u32) -> contract::Rewrite {
-        let column = |(column, expression)| contract::ColumnExpression { column, expression };
+        let column = |(column, expression): (String, Expression)| contract::ColumnExpression {
+            column,
+            expression: expression.to_string(),
+        };
         contract::Rewrite {
             source,
             output: self.output as u32,
             columns: self.columns.into_iter().map(column).collect(),
-            predicate: self.predicate,
+            predicate: self.predicate.to_string(),
         }
     }
 }

@@ -66,8 +66,12 @@ pub enum Seen {
         key: Vec<u8>,
         value: Vec<u8>,
     },
-    /// `{"output", "columns": [{"column", "expression"}], "predicate"}` each.
-    Rewrites(Vec<Value>),
+    Rewrites {
+        /// `{"output", "columns": [{"column", "expression"}], "predicate"}` each.
+        rewrites: Vec<Value>,
+        /// Written before them.
+        rows: Vec<SeenRow>,
+    },
     Rejected(String),
 }
 
@@ -125,9 +129,12 @@ impl<P: Processor> Kit<P> {
                 let replacements = answer.replacements.unwrap_or_else(|| panic!("a replacement was promised"));
                 Seen::Replacement { key: replacements.keys, value: replacements.values }
             }
-            3 => Seen::Rewrites(answer.rewrites.iter().map(|rewrite| self.rewrite(rewrite)).collect()),
+            3 => Seen::Rewrites {
+                rewrites: answer.rewrites.iter().map(|rewrite| self.rewrite(rewrite)).collect(),
+                rows: self.all_rows(&answer),
+            },
             4 => Seen::Rejected(answer.rejections[0].reason.clone()),
-            _ => Seen::Rows(answer.rows.iter().flat_map(|rows| self.rows(rows)).collect()),
+            _ => Seen::Rows(self.all_rows(&answer)),
         }
     }
 
@@ -165,6 +172,10 @@ impl<P: Processor> Kit<P> {
             batch.header_counts.push(given.headers.len() as u32);
         }
         batch
+    }
+
+    fn all_rows(&self, answer: &crate::contract::Processed) -> Vec<SeenRow> {
+        answer.rows.iter().flat_map(|rows| self.rows(rows)).collect()
     }
 
     fn rows(&self, rows: &crate::contract::Rows) -> Vec<SeenRow> {

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use tidegate::error::Remedy;
 use tidegate::message::MessageBatch;
-use tidegate::offset::{Partition, Progress};
-use tidegate::outcome::{DeadLetter, ModuleName, OutputRows, Processed, Reason, Rejection, Replacement};
+use tidegate::offset::{Assignment, Partition, Progress};
+use tidegate::outcome::{DeadLetter, ModuleName, OutputRows, Processed, Reason, Rejection, Replacement, Rewrite};
 use tidegate::processor::Process;
 use tidegate::publish::{Publish, PublishError, Record};
-use tidegate::sink::{Block, Insert, InsertError};
+use tidegate::sink::{Block, Cost, Insert, InsertError};
 use tidegate::source::{Acknowledged, Commit, CommitError, CommitNote};
 use tokio::time::sleep;
 
 use super::world::{Kind, World, kind};
 
-/// Rows are 12 bytes: partition and offset, little-endian.
+/// Rows are 20 bytes: partition, offset, and the stay in which the message was read, little-endian.
 pub struct Processor(pub World);
 
 /// One table.
@@ -27,20 +27,30 @@ pub struct Coordinator(pub World);
 pub struct Brokers(pub World);
 
 impl Process for Processor {
-    fn process(&self, batch: MessageBatch) -> impl Future<Output = Processed> + Send + 'static {
+    fn process(&self, batch: MessageBatch) -> impl Future<Output = Vec<Processed>> + Send + 'static {
         let pause = Duration::from_millis(self.0.pick(0..20));
         async move {
             sleep(pause).await;
-            outcomes(&batch)
+            parts(&batch).iter().map(outcomes).collect()
         }
     }
+}
+
+/// Each rewrite ends a part.
+fn parts(batch: &MessageBatch) -> Vec<MessageBatch> {
+    let rewrites = batch.iter().enumerate().filter(|(_, message)| kind(message.offset) == Kind::Rewrite);
+    let mut ends: Vec<usize> = rewrites.map(|(at, _)| at + 1).chain([batch.len()]).collect();
+    ends.dedup();
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    starts.zip(&ends).map(|(start, end)| batch.part(start..*end)).collect()
 }
 
 fn outcomes(batch: &MessageBatch) -> Processed {
     let mut rows = OutputRows::default();
     let mut processed = Processed { progress: batch.progress(), ..Processed::default() };
     for message in batch.iter() {
-        let counts = &mut processed.progress.get_mut(message.partition).expect("it is in the batch").counts;
+        let covered = processed.progress.get_mut(message.partition).expect("it is in the batch");
+        let (counts, stay) = (&mut covered.counts, covered.assignment);
         let (number, offset) = (message.partition.number, message.offset);
         match kind(offset) {
             Kind::Row => {
@@ -48,6 +58,7 @@ fn outcomes(batch: &MessageBatch) -> Processed {
                 counts.rows += 1;
                 rows.data.extend(number.to_le_bytes());
                 rows.data.extend(offset.to_le_bytes());
+                rows.data.extend(stay.0.to_le_bytes());
                 rows.ends.push(rows.data.len() as u32);
             }
             Kind::Skip => counts.skipped += 1,
@@ -55,6 +66,13 @@ fn outcomes(batch: &MessageBatch) -> Processed {
                 counts.replacements += 1;
                 let key = format!("{number}:{offset}").into_bytes();
                 processed.replacements.push(Replacement { key, value: Vec::new() });
+            }
+            Kind::Rewrite => {
+                counts.rewrites += 1;
+                let partition = message.partition.clone();
+                let columns = vec![("partition".into(), "partition".into())];
+                let predicate = format!("offset < {offset}");
+                processed.rewrites.push(Rewrite { output: 0, partition, offset, columns, predicate });
             }
             Kind::Reject => {
                 counts.dead_letters += 1;
@@ -74,41 +92,55 @@ impl Insert for Table {
     }
 
     async fn insert(&self, block: &Block, attempt: u32) -> Result<(), InsertError> {
-        let world = &self.0;
-        sleep(Duration::from_millis(world.pick(1..50))).await;
-        if world.chance(|faults| faults.insert_stalls) {
-            world.log(format!("insert of {} rows stalls", block.rows));
-            sleep(Duration::from_secs(60)).await;
-        }
-        let failure = |message: &str| InsertError { message: message.into(), remedy: Remedy::Retry, code: None };
-        if world.chance(|faults| faults.insert_fails) {
-            world.log(format!("insert of {} rows fails, attempt {attempt}", block.rows));
-            return Err(failure("refused"));
-        }
-        self.take(block);
-        if world.chance(|faults| faults.insert_lies) {
-            world.log(format!("insert of {} rows is written and answers with an error", block.rows));
-            return Err(failure("connection reset"));
-        }
-        Ok(())
+        self.statement(&format!("insert of {} rows, attempt {attempt},", block.rows), || self.take(block)).await
+    }
+
+    async fn rewrite(&self, rewrite: &Rewrite, _number: usize) -> Result<Cost, InsertError> {
+        let Rewrite { partition, offset, .. } = rewrite;
+        self.0.lock().begin_rewrite(partition.number, *offset);
+        let done = || self.0.lock().end_rewrite(partition.number, *offset);
+        self.statement(&format!("rewrite of {partition}@{offset}"), done).await?;
+        Ok(Cost::default())
     }
 }
 
 impl Table {
+    /// A statement that may stall, fail, or have its effect and fail.
+    async fn statement(&self, what: &str, effect: impl FnOnce()) -> Result<(), InsertError> {
+        let world = &self.0;
+        sleep(Duration::from_millis(world.pick(1..50))).await;
+        if world.chance(|faults| faults.insert_stalls) {
+            world.log(format!("{what} stalls"));
+            sleep(Duration::from_secs(60)).await;
+        }
+        let failure = |message: &str| InsertError { message: message.into(), remedy: Remedy::Retry, code: None };
+        if world.chance(|faults| faults.insert_fails) {
+            world.log(format!("{what} fails"));
+            return Err(failure("refused"));
+        }
+        effect();
+        if world.chance(|faults| faults.insert_lies) {
+            world.log(format!("{what} is done and answers with an error"));
+            return Err(failure("connection reset"));
+        }
+        Ok(())
+    }
+
     fn take(&self, block: &Block) {
         let rows = uncompressed(&block.body);
         assert_eq!(rows.len() as u64, block.raw_bytes, "a block says how long it is");
-        assert_eq!(rows.len() as u64, block.rows * 12, "a block says how many rows it has");
+        assert_eq!(rows.len() as u64, block.rows * 20, "a block says how many rows it has");
         let mut state = self.0.lock();
         state.note(format!("insert of {} rows", block.rows));
         if !state.tokens.insert(block.token.clone()) {
             state.note("its token is known, dropped".into());
             return;
         }
-        for row in rows.chunks_exact(12) {
+        for row in rows.chunks_exact(20) {
             let partition = i32::from_le_bytes(row[..4].try_into().expect("4 bytes"));
-            let offset = i64::from_le_bytes(row[4..].try_into().expect("8 bytes"));
-            *state.rows.entry((partition, offset)).or_default() += 1;
+            let offset = i64::from_le_bytes(row[4..12].try_into().expect("8 bytes"));
+            let stay = u64::from_le_bytes(row[12..].try_into().expect("8 bytes"));
+            state.write(partition, offset, Assignment(stay));
         }
     }
 }
@@ -152,6 +184,10 @@ impl Commit for Coordinator {
             return Err(error());
         }
         Ok(acknowledged)
+    }
+
+    fn holds(&self, partition: &Partition, assignment: Assignment) -> bool {
+        self.0.lock().assignments.get(&partition.number) == Some(&assignment)
     }
 }
 

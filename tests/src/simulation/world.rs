@@ -28,6 +28,9 @@ pub struct State {
     pub tokens: BTreeSet<String>,
     pub dead_letters: BTreeMap<(i32, i64), u32>,
     pub replacements: BTreeMap<(i32, i64), u32>,
+    /// Rewrites that were carried out, and the last that was begun, by partition.
+    pub rewrites: BTreeMap<(i32, i64), u32>,
+    pub rewrite_last: BTreeMap<i32, i64>,
     pub committed: BTreeMap<i32, (i64, Option<CommitNote>)>,
     /// Highest offset that the commit log named, by partition.
     pub commit_log: BTreeMap<i32, i64>,
@@ -45,6 +48,7 @@ pub enum Kind {
     Row,
     Skip,
     Replacement,
+    Rewrite,
     Reject,
 }
 
@@ -59,6 +63,8 @@ impl World {
             tokens: BTreeSet::new(),
             dead_letters: BTreeMap::new(),
             replacements: BTreeMap::new(),
+            rewrites: BTreeMap::new(),
+            rewrite_last: BTreeMap::new(),
             committed: BTreeMap::new(),
             commit_log: BTreeMap::new(),
             assignments: BTreeMap::new(),
@@ -129,13 +135,42 @@ impl State {
     /// A replacement may not overtake the rows before it.
     pub fn replace(&mut self, partition: i32, offset: i64) {
         self.note(format!("replacement of {partition}@{offset}"));
-        for before in 0..offset {
-            if kind(before) == Kind::Row && exists(before) && !self.rows.contains_key(&(partition, before)) {
-                self.violate(format!("replacement {partition}@{offset} before the row of {before}"));
-                break;
-            }
-        }
+        self.check_rows_before("replacement", partition, offset);
         *self.replacements.entry((partition, offset)).or_default() += 1;
+    }
+
+    /// A row. Rewrites before it must be done: they would see it. When its stay is over, the next owner does them and
+    /// then writes the row again.
+    pub fn write(&mut self, partition: i32, offset: i64, stay: Assignment) {
+        let mut before = (0..offset).filter(|before| kind(*before) == Kind::Rewrite && exists(*before));
+        if self.assignments.get(&partition) == Some(&stay)
+            && let Some(open) = before.find(|before| !self.rewrites.contains_key(&(partition, *before)))
+        {
+            self.violate(format!("row {partition}@{offset} before the rewrite of {open}"));
+        }
+        *self.rows.entry((partition, offset)).or_default() += 1;
+    }
+
+    /// A rewrite sees the rows before it, and is not begun again behind a later one: it would undo what that did.
+    pub fn begin_rewrite(&mut self, partition: i32, offset: i64) {
+        self.note(format!("rewrite of {partition}@{offset} begins"));
+        self.check_rows_before("rewrite", partition, offset);
+        let last = self.rewrite_last.insert(partition, offset).unwrap_or(0);
+        if last > offset {
+            self.violate(format!("rewrite {partition}@{offset} begins again after that of {last}"));
+        }
+    }
+
+    pub fn end_rewrite(&mut self, partition: i32, offset: i64) {
+        self.note(format!("rewrite of {partition}@{offset} done"));
+        *self.rewrites.entry((partition, offset)).or_default() += 1;
+    }
+
+    fn check_rows_before(&mut self, what: &str, partition: i32, offset: i64) {
+        let mut before = (0..offset).filter(|before| kind(*before) == Kind::Row && exists(*before));
+        if let Some(missing) = before.find(|before| !self.rows.contains_key(&(partition, *before))) {
+            self.violate(format!("{what} {partition}@{offset} before the row of {missing}"));
+        }
     }
 
     fn check_settled(&mut self, partition: &Partition, position: i64, what: &str) {
@@ -152,6 +187,7 @@ impl State {
                 Kind::Row => self.rows.contains_key(&at),
                 Kind::Skip => true,
                 Kind::Replacement => self.replacements.contains_key(&at),
+                Kind::Rewrite => self.rewrites.contains_key(&at),
                 Kind::Reject => self.dead_letters.contains_key(&at),
             }
     }
@@ -166,6 +202,7 @@ pub fn kind(offset: i64) -> Kind {
     match offset % 10 {
         3 => Kind::Skip,
         6 if offset % 20 == 6 => Kind::Replacement,
+        5 if offset % 20 == 15 => Kind::Rewrite,
         8 if offset % 30 == 8 => Kind::Reject,
         _ => Kind::Row,
     }

@@ -62,8 +62,8 @@ struct Circumstances {
 ///  "outcome": "rows", "rows": [{"output": "errors", "row": {"project_id": 1}}]}
 /// ```
 /// `given` may be left out, and so may each of its parts; `received_ms` beside `outcome` says when the message must have
-/// been received. The other outcomes: `skipped`; `rejected` with `rejection`,
-/// a part of the reason; `replacement` with `{"key", "value"}`; `rewrite` with `rewrites`.
+/// been received. The other outcomes: `skipped`; `rejected` with `rejection`, a part of the reason; `replacement` with
+/// `{"key", "value"}`; `rewrite` with `rewrites` and the rows before them.
 ///
 /// # Panics
 /// With all differences; if the folder has fewer fixtures than `at_least`; if a file cannot be read.
@@ -104,16 +104,12 @@ fn check<P: Processor>(expected: &Expected, message: &[u8]) -> Vec<String> {
 
 fn differences(expected: &Expected, seen: &Seen, message: &[u8]) -> Vec<String> {
     match (expected.outcome.as_str(), seen) {
-        ("rows", Seen::Rows(rows)) if rows.len() == expected.rows.len() => rows
-            .iter()
-            .zip(&expected.rows)
-            .enumerate()
-            .flat_map(|(at, (row, wanted))| row_of(at, row, wanted))
-            .collect(),
-        ("rows", Seen::Rows(rows)) => vec![format!("{} rows instead of {}: {rows:?}", rows.len(), expected.rows.len())],
+        ("rows", Seen::Rows(rows)) => rows_of(rows, &expected.rows),
         ("skipped", Seen::Skipped) => Vec::new(),
         ("rejected", Seen::Rejected(reason)) if reason.contains(&expected.rejection) => Vec::new(),
-        ("rewrite", Seen::Rewrites(rewrites)) if *rewrites == expected.rewrites => Vec::new(),
+        ("rewrite", Seen::Rewrites { rewrites, rows }) if *rewrites == expected.rewrites => {
+            rows_of(rows, &expected.rows)
+        }
         ("replacement", Seen::Replacement { key, value }) => {
             let Some(wanted) = &expected.replacement else { return vec!["\"replacement\" is missing".into()] };
             let same = match &wanted.value {
@@ -125,6 +121,14 @@ fn differences(expected: &Expected, seen: &Seen, message: &[u8]) -> Vec<String> 
         }
         (wanted, seen) => vec![format!("{wanted} {} expected, seen: {}", expected.rejection, seen.clone().shown())],
     }
+}
+
+fn rows_of(rows: &[SeenRow], wanted: &[ExpectedRow]) -> Vec<String> {
+    if rows.len() != wanted.len() {
+        return vec![format!("{} rows instead of {}: {rows:?}", rows.len(), wanted.len())];
+    }
+    let pairs = rows.iter().zip(wanted).enumerate();
+    pairs.flat_map(|(at, (row, wanted))| row_of(at, row, wanted)).collect()
 }
 
 fn row_of(at: usize, row: &SeenRow, wanted: &ExpectedRow) -> Vec<String> {
@@ -149,7 +153,7 @@ impl Seen {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 format!("replacement {:?}: {}", text(&key), text(&value))
             }
-            Seen::Rewrites(rewrites) => format!("rewrites {}", Value::Array(rewrites)),
+            Seen::Rewrites { rewrites, rows } => format!("rewrites {}, rows {rows:?}", Value::Array(rewrites)),
             other => format!("{other:?}"),
         }
     }

@@ -1,7 +1,10 @@
 //! A processor that does what its messages ask for: `{"version": 1, "id": 7, "do": "row"}`. Most of it is mischief.
 
 use serde::Deserialize;
-use tidegate_processor::{Enum8, Manifest, Message, NoConfig, Outcome, Processor, Rejection, Rows, Wants, export};
+use tidegate_processor::sql::{call, column, number, text};
+use tidegate_processor::{
+    Enum8, Manifest, Message, NoConfig, Outcome, Processor, Rejection, Rewrite, Rows, Wants, export,
+};
 
 pub struct Poison;
 
@@ -49,6 +52,11 @@ impl Processor for Poison {
             "row" | "wrong-bytes" => {}
             "skip" => return Ok(Outcome::Skipped),
             "replace" => return Ok(Outcome::Replacement { key: order.id.to_string().into(), value: b"[2]".to_vec() }),
+            "rewrite" => return Ok(Outcome::Rewrite(vec![rewrite(order.id, message.partition())])),
+            "sneak" => {
+                let predicate = call("sleep", [number(3)]).is_set();
+                return Ok(Outcome::Rewrite(vec![Rewrite { predicate, ..rewrite(order.id, 0) }]));
+            }
             "panic" => panic!("message {} asked for a panic", order.id),
             "loop" => spin(order.id),
             "bomb" => explode(),
@@ -72,6 +80,15 @@ impl Processor for Poison {
         row.end()?;
         Ok(Outcome::Rows)
     }
+}
+
+/// Rows of the partition that no rewrite has touched get a note of this one.
+fn rewrite(id: u64, partition: i32) -> Rewrite {
+    let names = ["id", "kind", "partition", "offset"].into_iter();
+    let mut columns: Vec<_> = names.map(|name| (name.to_owned(), column(name))).collect();
+    columns.push(("note".into(), text(&format!("before {id}"))));
+    let untouched = call("startsWith", [column("note"), text("number")]).is_set();
+    Rewrite { output: 0, columns, predicate: column("partition").eq(number(partition as u64)).and(untouched) }
 }
 
 fn spin(mut number: u64) {
