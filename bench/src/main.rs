@@ -1,13 +1,18 @@
 //! What tidegate costs, as ratios measured in one run: CPU time, never a clock on the wall where a machine is shared.
 
+mod cpu;
 mod latency;
 mod pipeline;
+mod processors;
 mod sandbox;
+mod sides;
 
 use std::path::Path;
 
 use anyhow::Result;
 use serde_json::{Value, json};
+
+use processors::Cost;
 
 /// One line of the table.
 pub struct Measured {
@@ -34,8 +39,23 @@ fn main() -> Result<()> {
     if wanted("pipeline") {
         table.extend(pipeline::measure(messages)?);
     }
+    if !table.is_empty() {
+        print(&table);
+        let line =
+            |line: &Measured| json!({ "what": line.what, "value": line.value, "bar": line.bar, "unit": line.unit });
+        write("table.json", table.iter().map(line).collect())?;
+    }
+    if wanted("processors") {
+        let costs = processors::measure()?;
+        Cost::print(&costs);
+        write("processors.json", costs.iter().map(Cost::json).collect())?;
+    }
+    Ok(())
+}
+
+fn print(table: &[Measured]) {
     println!("\n{:<70} {:>10}  {:>6}", "", "measured", "bar");
-    for line in &table {
+    for line in table {
         let bar = line.bar.map_or(String::new(), |bar| format!("≤ {bar}"));
         let mark = match line.bar {
             Some(bar) if line.value > bar => "missed",
@@ -44,16 +64,13 @@ fn main() -> Result<()> {
         };
         println!("{:<70} {:>10.2}  {:>6}  {} {mark}", line.what, line.value, bar, line.unit);
     }
-    write(&table)
 }
 
-fn write(table: &[Measured]) -> Result<()> {
+fn write(file: &str, lines: Vec<Value>) -> Result<()> {
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
     let folder = Path::new(&target).join("bench");
     std::fs::create_dir_all(&folder)?;
-    let line = |line: &Measured| json!({ "what": line.what, "value": line.value, "bar": line.bar, "unit": line.unit });
-    let lines: Vec<Value> = table.iter().map(line).collect();
-    std::fs::write(folder.join("table.json"), format!("{:#}\n", Value::from(lines)))?;
-    println!("\nalso in {}", folder.join("table.json").display());
+    std::fs::write(folder.join(file), format!("{:#}\n", Value::from(lines)))?;
+    println!("\nalso in {}", folder.join(file).display());
     Ok(())
 }

@@ -2,9 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tidegate::clickhouse::{Cluster, Settings};
+use tidegate::secret::Secret;
 
 /// A database of a server.
 #[derive(Clone, Debug)]
@@ -21,6 +24,17 @@ impl Database {
     pub fn create(port: u16, name: &str) -> Result<Self> {
         Self { port, name: "default".into() }.run(&format!("CREATE DATABASE IF NOT EXISTS {name}"))?;
         Ok(Self { port, name: name.into() })
+    }
+
+    /// The same database as tidegate reaches it.
+    pub fn cluster(&self) -> Arc<Cluster> {
+        Arc::new(Cluster::new(Settings {
+            hosts: vec![format!("http://127.0.0.1:{}", self.port)],
+            database: self.name.clone(),
+            user: "default".into(),
+            password: Secret::default(),
+            timeout: Duration::from_secs(20),
+        }))
     }
 
     /// The answer as text.

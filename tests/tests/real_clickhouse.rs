@@ -150,16 +150,6 @@ fn the_same_token_is_written_once_where_the_table_deduplicates() {
     assert_eq!(database.number("SELECT count() FROM t").unwrap(), 3);
 }
 
-#[test]
-fn the_schema_of_errors_takes_every_column_of_its_module() {
-    let database = servers::database("errors_schema");
-    database.run_all(include_str!("../../processors/errors/schema.sql")).unwrap();
-    let described = runtime().block_on(cluster("errors_schema").describe("errors")).unwrap();
-    let computed: Vec<_> =
-        described.iter().filter(|column| column.default_kind == "MATERIALIZED").map(|c| c.name.as_str()).collect();
-    assert_eq!(computed, ["user_hash", "_tags_hash_map", "_flags_hash_map", "transaction_hash"]);
-}
-
 fn rewrite(columns: &[(&str, &str)], predicate: &str) -> Rewrite {
     let columns = columns.iter().map(|(column, value)| ((*column).to_owned(), (*value).to_owned())).collect();
     Rewrite { output: 0, partition: Partition::new("replacements", 0), offset: 7, columns, predicate: predicate.into() }

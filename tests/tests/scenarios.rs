@@ -5,7 +5,7 @@
 //! schema.sql            statements run first; `-- include PATH` takes in a file of the repository
 //! messages.jsonl        {"partition", "key", "value": JSON or "text": …, "headers"}; neither of the two: null
 //! query.sql, rows.jsonl what ClickHouse must answer at the end, in FORMAT JSONEachRow; queries end with semicolons
-//! dead_letters.jsonl    {"key", "reason", "offset"}, in order; may be missing: none
+//! dead_letters.jsonl    {"key", "reason", "offset"}, by partition and offset; may be missing: none
 //! replacements.jsonl    {"key", "value"}, in order; may be missing: none
 //! commit_log.jsonl      {"key", "offset"}: the last record of each key
 //! ```
@@ -113,7 +113,12 @@ fn run(folder: &Path) -> Vec<String> {
         let header = |name: &str| read.headers.get(name).cloned();
         json!({ "key": text(&read.key), "reason": header("tidegate-reason"), "offset": header("tidegate-offset") })
     };
-    let letters: Vec<Value> = kafka::read_all(&kafka, &topic("dlq")).unwrap().into_iter().map(letter).collect();
+    let mut letters = kafka::read_all(&kafka, &topic("dlq")).unwrap();
+    // Partitions are read side by side.
+    letters.sort_by_key(|read| {
+        ["tidegate-partition", "tidegate-offset"].map(|name| read.headers[name].parse::<i64>().unwrap())
+    });
+    let letters: Vec<Value> = letters.into_iter().map(letter).collect();
     let replacement = |read: Read| {
         let value = read.value.map(|value| serde_json::from_slice::<Value>(&value).unwrap());
         json!({ "key": text(&read.key), "value": value })

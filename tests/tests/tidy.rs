@@ -2,10 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const LINES_MAX: usize = 500;
+
+/// So many lines in two processors are a rule of theirs that belongs into `processors/shared`.
+const LINES_ALIKE: usize = 6;
+
+/// One that becomes rows, one without the optional fields, one with surprises in them, one rejected.
+const FIXTURES_MIN: usize = 4;
 
 /// Each vendor has one home; nothing else may name it.
 const HOMES: &[(&str, &[&str])] = &[
@@ -126,6 +133,87 @@ fn nobody_names_what_they_must_not_know() {
         }
     }
     assert_none(broken);
+}
+
+/// Names of the folders of processors. `shared` is a library of theirs.
+fn processors() -> Vec<String> {
+    let folders = fs::read_dir(root().join("processors")).unwrap();
+    let names = folders.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let mut names: Vec<_> = names.filter(|name| name != "shared").collect();
+    names.sort();
+    assert!(names.len() > 10, "only {} processors were found", names.len());
+    names
+}
+
+#[test]
+fn processors_do_not_repeat_each_other() {
+    let mut broken = Vec::new();
+    let mut seen: BTreeMap<Vec<String>, String> = BTreeMap::new();
+    let sources = sources();
+    for name in processors() {
+        let folder = format!("processors/{name}/");
+        let mut own = BTreeMap::new();
+        for (path, text) in sources.iter().filter(|(path, _)| path.starts_with(&folder)) {
+            let lines: Vec<_> = text.lines().enumerate().filter(|(_, line)| says_something(line)).collect();
+            for block in lines.windows(LINES_ALIKE) {
+                let text: Vec<_> = block.iter().map(|(_, line)| line.trim().to_owned()).collect();
+                let place = format!("{path}:{}", block[0].0 + 1);
+                if let Some(other) = seen.get(&text) {
+                    broken.push(format!("{place} repeats {other}: {}", text.join(" ")));
+                }
+                own.insert(text, place);
+            }
+        }
+        seen.extend(own);
+    }
+    assert_none(broken);
+}
+
+/// Not a lone bracket, and not a column: tables have columns in common, and each declares its own.
+fn says_something(line: &str) -> bool {
+    let line = line.trim();
+    let is_column = line.starts_with("(\"") && line.ends_with("\"),") && line.matches('"').count() == 4;
+    line.contains(char::is_alphanumeric) && !is_column
+}
+
+#[test]
+fn every_processor_is_as_complete_as_the_others() {
+    let sources = sources();
+    let native = fs::read_to_string(root().join("bench/native/src/main.rs")).unwrap();
+    let mut broken = Vec::new();
+    for name in processors() {
+        let folder = root().join("processors").join(&name);
+        let text = |file: &str| fs::read_to_string(folder.join(file)).unwrap_or_default();
+        let (manifest, readme) = (text("Cargo.toml"), text("README.md"));
+        let title = format!("# {name}");
+        let headings: Vec<_> = readme.lines().filter(|line| line.starts_with('#')).collect();
+        let tests = format!("processors/{name}/tests/");
+        let mut checks =
+            sources.iter().filter(|(path, text)| path.starts_with(&tests) && text.contains("check_fixtures::<"));
+        let rules = [
+            (manifest.contains(&format!("name = \"{name}\"")), "has no Cargo.toml with its name"),
+            (manifest.contains("cdylib"), "is no component"),
+            (
+                headings == [&title, "## Where it differs from the reference", "## Tests"],
+                "has other headings in README.md",
+            ),
+            (
+                folder.join("schema.sql").exists() != readme.contains("It writes no table."),
+                "has no schema.sql, nor says why",
+            ),
+            (fixtures(&folder.join("fixtures")) >= FIXTURES_MIN, "has too few fixtures"),
+            (checks.next().is_some(), "has no test that checks its fixtures"),
+            (native.contains(&format!("(\"{name}\", serve::<")), "cannot be measured: bench/native does not name it"),
+        ];
+        let missed = rules.iter().filter(|(holds, _)| !holds);
+        broken.extend(missed.map(|(_, what)| format!("processors/{name} {what}")));
+    }
+    assert_none(broken);
+}
+
+fn fixtures(folder: &Path) -> usize {
+    let files = fs::read_dir(folder).into_iter().flatten();
+    files.filter(|file| file.as_ref().unwrap().path().to_string_lossy().ends_with(".expected.json")).count()
 }
 
 #[test]

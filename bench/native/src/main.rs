@@ -1,38 +1,83 @@
-//! The errors processor without a sandbox, built with the inlining flags of the guests: reads messages from standard
-//! input (length, bytes, …, zero), then answers every line with CPU nanoseconds per message of one round.
+//! The processors without a sandbox, built with the inlining flags of the guests. Its argument is the name of one. It reads
+//! messages from standard input (length, bytes, …, zero), then answers every line with CPU nanoseconds per message of one
+//! round.
 
 use std::io::{BufRead, Read, Write};
 
+use eap_items::EapItems;
 use errors::Errors;
-use tidegate_processor::Runner;
+use functions::Functions;
+use generic_metrics::GenericMetrics;
+use group_attributes::GroupAttributes;
+use llm_proxy_cost::LlmProxyCost;
+use metrics::Metrics;
+use outcomes::Outcomes;
+use profile_chunks::ProfileChunks;
+use profiles::Profiles;
+use querylog::Querylog;
+use replacements::Replacements;
+use replays::Replays;
+use search_issues::SearchIssues;
 use tidegate_processor::contract::{Batch, Run};
+use tidegate_processor::{Processor, Runner};
+use transactions::Transactions;
+
+/// Measures a processor with these messages.
+type Serve = fn(&[Vec<u8>]) -> anyhow::Result<()>;
+
+const PROCESSORS: &[(&str, Serve)] = &[
+    ("eap-items", serve::<EapItems>),
+    ("errors", serve::<Errors>),
+    ("functions", serve::<Functions>),
+    ("generic-metrics", serve::<GenericMetrics>),
+    ("group-attributes", serve::<GroupAttributes>),
+    ("llm-proxy-cost", serve::<LlmProxyCost>),
+    ("metrics", serve::<Metrics>),
+    ("outcomes", serve::<Outcomes>),
+    ("profile-chunks", serve::<ProfileChunks>),
+    ("profiles", serve::<Profiles>),
+    ("querylog", serve::<Querylog>),
+    ("replacements", serve::<Replacements>),
+    ("replays", serve::<Replays>),
+    ("search-issues", serve::<SearchIssues>),
+    ("transactions", serve::<Transactions>),
+];
 
 fn main() -> anyhow::Result<()> {
+    let wanted = std::env::args().nth(1).unwrap_or_default();
+    let processor = PROCESSORS.iter().find(|(name, _)| *name == wanted);
+    let (_, serve) = processor.ok_or_else(|| anyhow::anyhow!("processor {wanted:?} is not linked in"))?;
+    serve(&messages()?)
+}
+
+fn messages() -> anyhow::Result<Vec<Vec<u8>>> {
     let mut input = std::io::stdin().lock();
     let mut messages = Vec::new();
     loop {
         let mut length = [0; 4];
         input.read_exact(&mut length)?;
-        match u32::from_le_bytes(length) as usize {
-            0 => break,
-            length => {
-                let mut message = vec![0; length];
-                input.read_exact(&mut message)?;
-                messages.push(message);
-            }
+        let length = u32::from_le_bytes(length) as usize;
+        if length == 0 {
+            return Ok(messages);
         }
+        let mut message = vec![0; length];
+        input.read_exact(&mut message)?;
+        messages.push(message);
     }
-    let batches = batches(&messages);
-    let mut runner: Runner<Errors> = Runner::new("{}", vec!["events".into()]).map_err(anyhow::Error::msg)?;
-    let mut line = String::new();
-    while input.read_line(&mut line)? > 0 {
+}
+
+/// A round for each line of the input.
+fn serve<P: Processor>(messages: &[Vec<u8>]) -> anyhow::Result<()> {
+    let batches = batches(messages);
+    let mut runner: Runner<P> = Runner::new("{}", vec!["events".into()]).map_err(anyhow::Error::msg)?;
+    for line in std::io::stdin().lock().lines() {
+        line?;
         let before = cpu_ns();
         for batch in &batches {
             std::hint::black_box(runner.process(batch));
         }
         println!("{}", (cpu_ns() - before) as f64 / messages.len() as f64);
         std::io::stdout().flush()?;
-        line.clear();
     }
     Ok(())
 }

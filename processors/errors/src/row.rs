@@ -2,7 +2,7 @@
 
 use shared::datetime::{self, seconds};
 use shared::{retention, uuid};
-use tidegate_processor::{DateTime, DateTime64, Message, Rejection, Row, Rows, Uuid};
+use tidegate_processor::{DateTime, Message, Rejection, Row, Rows, Uuid};
 
 use crate::event::{Data, Event};
 use crate::exception::{Exception, Frame, on_main_thread};
@@ -51,7 +51,7 @@ pub fn write(event: &mut Event<'_>, message: &Message<'_>, rows: &mut Rows) -> R
     row.nullable(Some(data.errors.0.len() as u64));
     row.nullable(data.contexts.replay.uuid().or_else(|| data.tags.get("replayId").and_then(Uuid::parse)));
     row.nullable(data.symbolicated_in_app.0.map(u8::from));
-    row.nullable(Some(DateTime64(at_ms)));
+    row.nullable(Some(datetime::ticks(at_ms)));
     row.nullable((data.sample_rate != 0.0).then(|| 1.0 / data.sample_rate));
     let first_seen_ms = datetime::milliseconds(event.group_first_seen.0.as_deref(), message.now_ms());
     row.nullable(Some(seconds(first_seen_ms)));

@@ -8,7 +8,7 @@ use tidegate_processor::testkit::{Kit, Seen, check_fixtures};
 
 #[test]
 fn every_fixture_comes_out_as_expected() {
-    check_fixtures::<Errors>(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures").as_ref(), 10);
+    check_fixtures::<Errors>(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures").as_ref(), 12);
 }
 
 #[test]

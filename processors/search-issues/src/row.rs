@@ -2,7 +2,7 @@
 
 use shared::datetime::{self, seconds};
 use shared::{retention, uuid};
-use tidegate_processor::{DateTime, DateTime64, Message, Rejection, Row, Rows, Uuid};
+use tidegate_processor::{DateTime, Message, Rejection, Row, Rows, Uuid};
 
 use crate::event::{Data, Event, Occurrence};
 
@@ -89,7 +89,7 @@ pub fn write(mut event: Box<Event<'_>>, message: &Message<'_>, rows: &mut Rows) 
     row.date_time(seconds(message.timestamp_ms())).u16(message.partition() as u16).u64(message.offset() as u64);
     row.u16(retention::days(event.retention_days.0));
     let first_seen_ms = datetime::milliseconds(event.group_first_seen.0.as_deref(), message.now_ms());
-    row.nullable(Some(seconds(first_seen_ms))).nullable(Some(DateTime64(at_ms)));
+    row.nullable(Some(seconds(first_seen_ms))).nullable(Some(datetime::ticks(at_ms)));
     row.end()
 }
 

@@ -5,5 +5,5 @@ use tidegate_processor::testkit::check_fixtures;
 
 #[test]
 fn every_fixture_comes_out_as_expected() {
-    check_fixtures::<SearchIssues>(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures").as_ref(), 8);
+    check_fixtures::<SearchIssues>(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures").as_ref(), 10);
 }

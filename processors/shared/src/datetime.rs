@@ -1,6 +1,6 @@
 //! Times as text: `2023-02-27T15:40:12.223000Z`, the fraction optional.
 
-use tidegate_processor::DateTime;
+use tidegate_processor::{DateTime, DateTime64};
 
 /// Milliseconds since 1970. Missing: 0. Not of this form: `now_ms`.
 pub fn milliseconds(text: Option<&str>, now_ms: i64) -> i64 {
@@ -10,6 +10,11 @@ pub fn milliseconds(text: Option<&str>, now_ms: i64) -> i64 {
 /// Milliseconds as a `DateTime`, at the nearest end where they do not fit.
 pub fn seconds(milliseconds: i64) -> DateTime {
     DateTime(u32::try_from(milliseconds.div_euclid(1000).max(0)).unwrap_or(u32::MAX))
+}
+
+/// Milliseconds as a `DateTime64(3)`, at the nearest end where they do not fit.
+pub fn ticks(milliseconds: i64) -> DateTime64 {
+    DateTime64(milliseconds.clamp(YEAR_1900 * 1000, YEAR_2299_END * 1000 + 999))
 }
 
 /// Milliseconds since 1970, if the text is a time.
@@ -64,6 +69,10 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     before * 365 + leaps + of_year + day - 1 - 719_162
 }
 
+/// ClickHouse's `DateTime64` goes from 1900 to 2299: its first and its last second, since 1970.
+pub(crate) const YEAR_1900: i64 = -2_208_988_800;
+pub(crate) const YEAR_2299_END: i64 = 10_413_791_999;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +82,16 @@ mod tests {
         assert_eq!(milliseconds(Some("2023-02-27T15:40:12.223000Z"), 7), 1_677_512_412_223);
         assert_eq!(milliseconds(Some("2024-02-29T00:00:00Z"), 7), 1_709_164_800_000);
         assert_eq!(milliseconds(Some("1970-01-01T00:00:00.9Z"), 7), 900);
+    }
+
+    #[test]
+    fn what_does_not_fit_becomes_the_nearest_end() {
+        let at = |text| parse(text).unwrap_or_default();
+        assert_eq!(ticks(at("2024-02-29T00:00:00.25Z")), DateTime64(1_709_164_800_250));
+        assert_eq!(ticks(at("2299-12-31T23:59:59.999Z")), DateTime64(10_413_791_999_999));
+        assert_eq!(ticks(at("9999-12-31T23:59:59Z")), DateTime64(10_413_791_999_999));
+        assert_eq!(ticks(at("0001-01-01T00:00:00Z")), DateTime64(-2_208_988_800_000));
+        assert_eq!(seconds(at("9999-12-31T23:59:59Z")), DateTime(u32::MAX));
     }
 
     #[test]

@@ -3,14 +3,16 @@
 
 use tidegate_processor::{DateTime, DateTime64, Rows};
 
+use crate::datetime::{YEAR_1900, YEAR_2299_END};
+
 /// `DateTime`: whole seconds.
 pub fn date_time(seconds: f64) -> DateTime {
     DateTime(seconds as u32)
 }
 
-/// `DateTime64(6)`: ClickHouse's goes from 1900 to 2299.
+/// `DateTime64(6)`.
 pub fn microseconds(seconds: f64) -> DateTime64 {
-    DateTime64((seconds.clamp(YEAR_1900, YEAR_2299_END) * 1e6) as i64)
+    DateTime64((seconds.clamp(YEAR_1900 as f64, YEAR_2299_END as f64) * 1e6) as i64)
 }
 
 /// Says when the message was first received, if `seconds` is a time after 1970.
@@ -19,9 +21,6 @@ pub fn received(rows: &mut Rows, seconds: f64) {
         rows.received((seconds * 1e3) as i64);
     }
 }
-
-const YEAR_1900: f64 = -2_208_988_800.0;
-const YEAR_2299_END: f64 = 10_413_791_999.0;
 
 #[cfg(test)]
 mod tests {

@@ -32,8 +32,16 @@ impl Isolation {
     /// # Errors
     /// Only if a new instance could not be made, which says nothing of the messages: the same call may be repeated.
     pub fn process(&mut self, batch: &MessageBatch) -> Result<Vec<Processed>, LoadError> {
+        self.process_at(batch, now_ms())
+    }
+
+    /// The same with another clock, milliseconds since 1970: what a test or a measurement says once, it says always.
+    ///
+    /// # Errors
+    /// As [`Isolation::process`].
+    pub fn process_at(&mut self, batch: &MessageBatch, now_ms: i64) -> Result<Vec<Processed>, LoadError> {
         let mut parts = Vec::new();
-        self.attempt(batch, now_ms(), &mut parts)?;
+        self.attempt(batch, now_ms, &mut parts)?;
         Ok(parts)
     }
 
@@ -45,6 +53,11 @@ impl Isolation {
     /// What the processor counted since this was last asked.
     pub fn take_counted(&mut self) -> Vec<(String, u64)> {
         std::mem::take(&mut self.counted)
+    }
+
+    /// Linear memory of the instance; none while it waits to be replaced.
+    pub fn memory_bytes(&self) -> Option<usize> {
+        self.instance.as_ref().map(Instance::memory_bytes)
     }
 
     pub fn module(&self) -> &Module {

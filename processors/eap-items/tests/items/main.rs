@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod fixtures;
 mod wire;
 
 use eap_items::EapItems;
