@@ -46,6 +46,8 @@ struct WireCounts {
     inserted: u64,
     rows: u64,
     skipped: u64,
+    #[serde(default)]
+    unselected: u64,
     replacements: u64,
     dead_letters: u64,
 }
@@ -75,6 +77,7 @@ impl Record {
             inserted: counts.inserted,
             rows: counts.rows,
             skipped: counts.skipped,
+            unselected: counts.unselected,
             replacements: counts.replacements,
             dead_letters: counts.dead_letters,
         });
@@ -140,8 +143,8 @@ impl Record {
 
 impl WireCounts {
     fn plain(self) -> Counts {
-        let WireCounts { messages, inserted, rows, skipped, replacements, dead_letters } = self;
-        Counts { messages, inserted, rows, skipped, replacements, dead_letters }
+        let WireCounts { messages, inserted, rows, skipped, unselected, replacements, dead_letters } = self;
+        Counts { messages, inserted, rows, skipped, unselected, replacements, dead_letters }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod check;
 mod error;
+mod intake;
 mod scalar;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 pub use error::{ConfigError, Problem};
+pub use intake::{Schema, Select};
 pub use scalar::{Count, Duration, Ratio, Secret, Size, Text};
 
 use crate::dead_letter::Policy;
@@ -118,6 +120,12 @@ pub struct Pipeline {
     pub group: Text,
     #[schemars(with = "String")]
     pub module: Spanned<Text>,
+    /// Which messages are read; all unless said.
+    #[serde(default)]
+    pub select: Option<Select>,
+    /// What messages are checked against before the processor sees them.
+    #[serde(default)]
+    pub schema: Option<Schema>,
     /// Output of the processor → storages.
     #[schemars(with = "BTreeMap<String, Vec<String>>")]
     pub outputs: Spanned<BTreeMap<String, Vec<Spanned<Text>>>>,
@@ -256,6 +264,9 @@ impl Config {
             if let Some(path) = module.source.value.0.strip_prefix("file:") {
                 module.source.value.0 = format!("file:{}", folder.join(path).display());
             }
+        }
+        for schema in self.pipelines.values_mut().filter_map(|pipeline| pipeline.schema.as_mut()) {
+            schema.file.value.0 = folder.join(&schema.file.value.0).display().to_string();
         }
     }
 

@@ -29,6 +29,8 @@ pub use topics::{TopicError, partitions};
 
 use rdkafka::ClientConfig;
 
+use crate::select::Select;
+
 /// How to reach the brokers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Brokers {
@@ -43,6 +45,8 @@ pub struct Settings {
     pub topic: String,
     pub group: String,
     pub start: Start,
+    /// `None`: every message is read.
+    pub select: Option<Select>,
     /// Bytes of messages read and not processed yet.
     pub read_ahead_bytes: usize,
     /// How long a revocation and a stop wait for what was read to be settled.

@@ -18,6 +18,8 @@ pub mod outcome;
 pub mod pipeline;
 pub mod processor;
 pub mod publish;
+pub mod schema;
+pub mod select;
 pub mod settle;
 pub mod sink;
 pub mod source;

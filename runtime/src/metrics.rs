@@ -62,6 +62,8 @@ struct Families {
     rows: Counters,
     row_bytes: Counters,
     batches: Counters,
+    schema_checked: Counters,
+    schema_invalid: Counters,
     errors: Counters,
     insert_errors: Counters,
     rebalances: Counters,
@@ -129,6 +131,8 @@ impl Families {
             rows: Family::default(),
             row_bytes: Family::default(),
             batches: Family::default(),
+            schema_checked: Family::default(),
+            schema_invalid: Family::default(),
             errors: Family::default(),
             insert_errors: Family::default(),
             rebalances: Family::default(),
@@ -157,6 +161,10 @@ impl Families {
         registry.register("rows", "Rows written, of=storage", f.rows.clone());
         registry.register("row_bytes", "RowBinary bytes written before compression, of=storage", f.row_bytes.clone());
         registry.register("batches", "Batches settled, of=all", f.batches.clone());
+        let checked = "Messages checked against the schema, of=all";
+        registry.register("schema_checked", checked, f.schema_checked.clone());
+        let invalid = "Messages checked that do not follow the schema, of=all";
+        registry.register("schema_invalid", invalid, f.schema_invalid.clone());
         registry.register("errors", "Failures that were retried, of=commit or publish:topic", f.errors.clone());
         registry.register("insert_errors", "Failed inserts, of=storage:code", f.insert_errors.clone());
         registry.register(
@@ -224,6 +232,12 @@ impl PipelineMetrics {
         }
     }
 
+    /// Of `messages` checked against the schema, so many do not follow it.
+    pub fn checked(&self, messages: u64, invalid: u64) {
+        self.families.schema_checked.get_or_create(&self.of("all")).inc_by(messages);
+        self.families.schema_invalid.get_or_create(&self.of("all")).inc_by(invalid);
+    }
+
     pub fn inserted(&self, storage: &str, rows: u64, raw_bytes: u64, took: Duration) {
         let labels = self.of(storage);
         self.families.rows.get_or_create(&labels).inc_by(rows);
@@ -253,6 +267,7 @@ impl PipelineMetrics {
         let outcomes = &self.families.outcomes;
         outcomes.get_or_create(&self.of("inserted")).inc_by(counts.inserted);
         outcomes.get_or_create(&self.of("skipped")).inc_by(counts.skipped);
+        outcomes.get_or_create(&self.of("unselected")).inc_by(counts.unselected);
         outcomes.get_or_create(&self.of("replacement")).inc_by(counts.replacements);
         self.families.batches.get_or_create(&self.of("all")).inc();
     }
@@ -325,7 +340,8 @@ mod tests {
     fn outcomes_sum_to_messages_read() {
         let metrics = Metrics::new();
         let pipeline = metrics.pipeline("p");
-        let counts = Counts { messages: 10, inserted: 6, rows: 8, skipped: 1, replacements: 1, dead_letters: 2 };
+        let counts =
+            Counts { messages: 13, inserted: 6, rows: 8, skipped: 1, unselected: 3, replacements: 1, dead_letters: 2 };
         assert!(counts.is_complete());
         let range = Range::new(0, 10);
         let covered =
@@ -340,8 +356,8 @@ mod tests {
             let lines = text.lines().filter(|line| line.starts_with(name));
             lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
         };
-        assert_eq!(sum("tidegate_messages_total"), 10);
-        assert_eq!(sum("tidegate_outcomes_total"), 10);
+        assert_eq!(sum("tidegate_messages_total"), 13);
+        assert_eq!(sum("tidegate_outcomes_total"), 13);
         assert!(text.contains("# HELP tidegate_outcomes Messages settled"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }

@@ -34,6 +34,8 @@ pub struct Counts {
     pub inserted: u64,
     pub rows: u64,
     pub skipped: u64,
+    /// Messages that the pipeline did not select, so that no processor saw them.
+    pub unselected: u64,
     pub replacements: u64,
     pub dead_letters: u64,
 }
@@ -70,13 +72,14 @@ impl Counts {
         self.inserted += other.inserted;
         self.rows += other.rows;
         self.skipped += other.skipped;
+        self.unselected += other.unselected;
         self.replacements += other.replacements;
         self.dead_letters += other.dead_letters;
     }
 
     /// Every message has exactly one outcome.
     pub fn is_complete(&self) -> bool {
-        self.messages == self.inserted + self.skipped + self.replacements + self.dead_letters
+        self.messages == self.inserted + self.skipped + self.unselected + self.replacements + self.dead_letters
     }
 }
 

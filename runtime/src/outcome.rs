@@ -73,6 +73,8 @@ pub enum Reason {
     Memory,
     /// The processor's answer made no sense for this message (an unknown output, a missing outcome).
     InvalidAnswer,
+    /// The message does not follow the schema that the pipeline enforces; the processor did not see it.
+    Schema,
 }
 
 /// A module as it signs dead letters and metrics.
@@ -97,6 +99,15 @@ impl Processed {
         self.dead_letters.extend(later.dead_letters);
         self.progress.append(later.progress);
     }
+
+    /// Adds the dead letters of messages that its processor did not see and its progress counts; all in the order of
+    /// their messages.
+    pub fn refuse(&mut self, letters: Vec<DeadLetter>) {
+        if !letters.is_empty() {
+            self.dead_letters.extend(letters);
+            self.dead_letters.sort_by(|a, b| (&a.partition, a.offset).cmp(&(&b.partition, b.offset)));
+        }
+    }
 }
 
 impl OutputRows {
@@ -108,8 +119,15 @@ impl OutputRows {
 }
 
 impl Reason {
-    pub const ALL: [Reason; 6] =
-        [Reason::Invalid, Reason::InvalidRow, Reason::Trap, Reason::Deadline, Reason::Memory, Reason::InvalidAnswer];
+    pub const ALL: [Reason; 7] = [
+        Reason::Invalid,
+        Reason::InvalidRow,
+        Reason::Trap,
+        Reason::Deadline,
+        Reason::Memory,
+        Reason::InvalidAnswer,
+        Reason::Schema,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -119,6 +137,7 @@ impl Reason {
             Reason::Deadline => "deadline",
             Reason::Memory => "memory",
             Reason::InvalidAnswer => "invalid-answer",
+            Reason::Schema => "schema",
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::kafka::{self, Brokers, Committer, Publisher, Source, Stopper};
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::processor::{Engine, InstanceConfig, Interruption, Limits, LoadError, Module, Pool};
+use crate::schema::{Check, Schema, SchemaError};
 use crate::settle::{CommitLog, Settler};
 use crate::sink::Sinks;
 use crate::status::Status;
@@ -30,6 +31,8 @@ pub enum StartError {
     Table { pipeline: String, storage: String, error: clickhouse::Error },
     #[error("pipeline {pipeline:?}: {error}")]
     Kafka { pipeline: String, error: kafka::Error },
+    #[error("pipeline {pipeline:?}: failed to use its schema: {error}")]
+    Schema { pipeline: String, error: SchemaError },
     #[error("failed to set up the sandbox: {0}")]
     Sandbox(String),
 }
@@ -41,6 +44,7 @@ pub struct Prepared {
     pub routes: Routes,
     storages: Vec<Storage>,
     instance: InstanceConfig,
+    check: Option<Check>,
 }
 
 /// A pipeline that runs.
@@ -121,7 +125,8 @@ impl<'a> Starter<'a> {
         let limits = Limits { memory_bytes_max: of.memory.0 as usize, base: of.base.0, per_message: of.per_message.0 };
         let topics = vec![pipeline.topic.value.0.clone()];
         let instance = InstanceConfig { params: of.params.to_string(), topics, limits, layouts };
-        Ok(Prepared { name: name.to_owned(), module, routes, storages, instance })
+        let check = check(pipeline).map_err(|error| StartError::Schema { pipeline: name.to_owned(), error })?;
+        Ok(Prepared { name: name.to_owned(), module, routes, storages, instance, check })
     }
 
     /// Joins the group and starts the stages. Must be called within a tokio runtime.
@@ -138,8 +143,9 @@ impl<'a> Starter<'a> {
         publisher.warm_up(written_topics(config)).await;
         let threads = config.workers.map_or_else(cores, |workers| workers.0 as usize);
         let observer = metrics.clone();
-        let processor = Pool::start(prepared.module, prepared.instance, threads, move |call| {
+        let processor = Pool::start(prepared.module, prepared.instance, prepared.check, threads, move |call| {
             observer.called(call.module.name(), call.seconds, &call.failures, &call.counted);
+            observer.checked(call.checked, call.invalid);
         });
         let processor = processor.map_err(|error| StartError::Module { pipeline: name.clone(), error })?;
         let settings = source_settings(config);
@@ -259,6 +265,12 @@ fn routes(config: &config::Pipeline, module: &Module) -> Result<Routes, Vec<Stri
     if differences.is_empty() { Ok(routes) } else { Err(differences) }
 }
 
+fn check(config: &config::Pipeline) -> Result<Option<Check>, SchemaError> {
+    let Some(schema) = &config.schema else { return Ok(None) };
+    let compiled = Schema::read(schema.file.value.0.as_ref())?;
+    Ok(Some(Check::new(compiled, schema.sample.0, schema.enforce)))
+}
+
 fn source_settings(config: &config::Pipeline) -> kafka::Settings {
     kafka::Settings {
         topic: config.topic.value.0.clone(),
@@ -268,6 +280,7 @@ fn source_settings(config: &config::Pipeline) -> kafka::Settings {
             config::Start::Latest => kafka::Start::Latest,
             config::Start::Error => kafka::Start::Error,
         },
+        select: config.select.as_ref().map(config::Select::rules),
         read_ahead_bytes: config.read_ahead.0 as usize,
         drain_timeout: config.drain_timeout.0,
     }

@@ -1,11 +1,11 @@
 //! Every folder of `scenarios/` is a test: `tidegate run` on real Kafka and real ClickHouse.
 //!
 //! ```text
-//! pipeline.yaml         the configuration; {kafka}, {clickhouse}, {database}, {modules}, {admin} are filled in
+//! pipeline.yaml         the configuration; {kafka}, {clickhouse}, {database}, {modules}, {folder}, {admin} are filled in
 //! schema.sql            statements run first; `-- include PATH` takes in a file of the repository
 //! messages.jsonl        {"partition", "key", "value": JSON or "text": …, "headers"}; neither of the two: null
 //! query.sql, rows.jsonl what ClickHouse must answer at the end, in FORMAT JSONEachRow
-//! dead_letters.jsonl    {"key", "reason", "offset"}, in order; may be missing: none
+//! dead_letters.jsonl    {"key", "reason", "offset"}, in order, by partition; may be missing: none
 //! replacements.jsonl    {"key", "value"}, in order; may be missing: none
 //! commit_log.jsonl      {"key", "offset"}: the last record of each key
 //! ```
@@ -49,7 +49,10 @@ fn send(kafka: &str, topic: &str, folder: &Path) {
         let value = message.get("value").map(Value::to_string);
         let payload = value.or_else(|| message["text"].as_str().map(str::to_owned));
         let partition = message["partition"].as_i64().unwrap() as i32;
-        sender.send(Some(partition), message["key"].as_str().unwrap(), payload.as_deref().map(str::as_bytes)).unwrap();
+        let (key, payload) = (message["key"].as_str().unwrap(), payload.as_deref().map(str::as_bytes));
+        let headers = message["headers"].as_object().into_iter().flatten();
+        let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+        sender.send_with(Some(partition), key, payload, &headers).unwrap();
     }
     sender.flush().unwrap();
 }
@@ -92,6 +95,7 @@ fn run(folder: &Path) -> Vec<String> {
         ("{clickhouse}", &servers::clickhouse()),
         ("{database}", &database.name),
         ("{modules}", &modules),
+        ("{folder}", &folder.display().to_string()),
         ("{name}", &name),
     ]
     .iter()
@@ -114,7 +118,10 @@ fn run(folder: &Path) -> Vec<String> {
         let header = |name: &str| read.headers.get(name).cloned();
         json!({ "key": text(&read.key), "reason": header("tidegate-reason"), "offset": header("tidegate-offset") })
     };
-    let letters: Vec<Value> = kafka::read_all(&kafka, &topic("dlq")).unwrap().into_iter().map(letter).collect();
+    // Which of two partitions is read first is nobody's promise.
+    let mut letters = kafka::read_all(&kafka, &topic("dlq")).unwrap();
+    letters.sort_by_key(|read| read.headers["tidegate-partition"].clone());
+    let letters: Vec<Value> = letters.into_iter().map(letter).collect();
     let replacement = |read: Read| {
         let value = read.value.map(|value| serde_json::from_slice::<Value>(&value).unwrap());
         json!({ "key": text(&read.key), "value": value })

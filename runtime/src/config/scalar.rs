@@ -62,6 +62,12 @@ impl Size {
     }
 }
 
+impl Ratio {
+    pub(super) fn all() -> Self {
+        Self(1.0)
+    }
+}
+
 impl Duration {
     pub(super) const fn seconds(seconds: u64) -> Self {
         Self(time::Duration::from_secs(seconds))
@@ -179,7 +185,7 @@ fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error
 }
 
 /// Replaces variables.
-fn fill_in(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+pub(super) fn fill_in(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<String, String> {
     let (mut filled, mut rest) = (String::new(), text);
     while let Some(at) = rest.find('$') {
         filled.push_str(&rest[..at]);

@@ -196,6 +196,10 @@ impl Reader {
         batch.begin_run(partition.clone(), assignment, position);
         let count = held.queue.take(count_max, |taken| match taken {
             Ok(message) => {
+                if group.settings.select.as_ref().is_some_and(|select| !select.takes(message.headers)) {
+                    position = message.offset + 1;
+                    return batch.pass_over(message.offset, message.timestamp_ms);
+                }
                 let more = message.payload.map_or(0, <[u8]>::len);
                 if !batch.is_empty()
                     && (batch.payloads.len() + more > BATCH_BYTES_MAX || batch.len() >= BATCH_MESSAGES_MAX)
@@ -224,8 +228,8 @@ impl Reader {
     }
 
     fn send(&self, mut batch: MessageBatch) {
-        batch.runs.retain(|run| run.count > 0);
-        if batch.is_empty() {
+        batch.runs.retain(|run| run.messages() > 0);
+        if batch.runs.is_empty() {
             return;
         }
         batch.payloads.shrink_to_fit();

@@ -31,6 +31,9 @@ impl Isolation {
     /// # Errors
     /// Only if a new instance could not be made, which says nothing of the messages: the same call may be repeated.
     pub fn process(&mut self, batch: &MessageBatch) -> Result<Processed, LoadError> {
+        if batch.is_empty() {
+            return Ok(Processed { progress: batch.progress(), ..Processed::default() });
+        }
         self.attempt(batch, now_ms())
     }
 
