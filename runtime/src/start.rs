@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tidegate_rows::Layout;
 
-use crate::accumulate::{self, Routes};
+use crate::accumulate::{self, Route, Routes};
 use crate::clickhouse::{self, Cluster, Storage};
 use crate::config::{self, Config};
 use crate::dead_letter::{self, DeadLetters};
@@ -104,7 +104,7 @@ impl<'a> Starter<'a> {
         let routes = routes(pipeline, &module).map_err(mismatch)?;
         let mut layouts: Vec<Layout> = module.layouts().to_vec();
         let (mut storages, mut differences) = (Vec::new(), Vec::new());
-        for (index, storage) in routes.storages.iter().enumerate() {
+        for (index, Route { storage, .. }) in routes.storages.iter().enumerate() {
             let output = routes.outputs.iter().position(|to| to.contains(&index)).unwrap_or(0);
             let declared = &module.layouts()[output];
             let (cluster, table) = self.table(storage);
@@ -113,7 +113,13 @@ impl<'a> Starter<'a> {
             if let Ok(real) = Layout::parse(written(&described))
                 && declared.differences(&real).is_empty()
             {
-                layouts[output] = declared.as_in(&real);
+                let types = declared.as_in(&real);
+                // Rows are walked once, so one layout must be that of all tables of an output.
+                if routes.outputs[output].first() == Some(&index) {
+                    layouts[output] = types;
+                } else if layouts[output] != types {
+                    differences.push(format!("table {table:?} has other types than the first table of its output"));
+                }
             }
             let columns: Vec<String> = declared.columns().iter().map(|column| column.name.clone()).collect();
             storages.push(Storage::new(storage, cluster, table, &columns));
@@ -256,8 +262,7 @@ fn routes(config: &config::Pipeline, module: &Module) -> Result<Routes, Vec<Stri
         };
         let mut to = Vec::new();
         for storage in storages {
-            // A storage of two outputs has two sets of columns, so it is two sinks.
-            routes.storages.push(storage.value.0.clone());
+            routes.storages.push(Route { output: output.name.clone(), storage: storage.value.0.clone() });
             to.push(routes.storages.len() - 1);
         }
         routes.outputs.push(to);

@@ -143,9 +143,28 @@ impl Found {
             let text = format!("{who} may do nothing at a time");
             self.at(&pipeline.topic, text, "inserts_in_flight and workers are 1 at least");
         }
+        self.tables(config, &who, pipeline);
         self.intake(&who, pipeline);
         self.topics(&who, pipeline);
         self.dead_letters(&who, pipeline);
+    }
+
+    /// Two storages may be one table.
+    fn tables(&mut self, config: &Config, who: &str, pipeline: &Pipeline) {
+        for (output, storages) in &pipeline.outputs.value {
+            let mut seen = HashMap::new();
+            for name in storages {
+                let Some(storage) = config.storages.get(&name.value.0) else { continue };
+                let table = (&storage.cluster.value.0, &storage.table.0);
+                if let Some(other) = seen.insert(table, &name.value.0).filter(|other| **other != name.value.0) {
+                    let text = format!(
+                        "{who} sends output {output:?} to storages {other:?} and {:?}, which are one table",
+                        name.value.0
+                    );
+                    self.at(name, text, "name one of them; every row would be there twice");
+                }
+            }
+        }
     }
 
     fn intake(&mut self, who: &str, pipeline: &Pipeline) {
