@@ -27,10 +27,17 @@ pub struct Limits {
 /// Which storages each output goes to.
 #[derive(Clone, Debug)]
 pub struct Routes {
-    /// Names of the storages; part of a block's token.
-    pub storages: Vec<String>,
+    /// A storage of two outputs has two sets of columns, so it is here twice.
+    pub storages: Vec<Route>,
     /// Per output of the module, indexes into `storages`.
     pub outputs: Vec<Vec<usize>>,
+}
+
+/// An output on its way into a storage: its blocks have tokens of their own.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub output: String,
+    pub storage: String,
 }
 
 /// Rows for all storages, with what must be acknowledged beside them and how far it all reaches.
@@ -179,9 +186,10 @@ fn ranges(progress: &Progress) -> String {
     parts.collect::<Vec<_>>().join(",")
 }
 
-/// The same for the same ranges and storage, and short: it is also part of the query id.
-fn token(ranges: &str, storage: &str) -> String {
-    let digest = Sha256::digest(format!("{ranges}:{storage}"));
+/// The same for the same ranges and route, and short: it is also part of the query id. Two outputs of one storage must
+/// not share it: the table would take the second block for the first one sent again.
+fn token(ranges: &str, Route { output, storage }: &Route) -> String {
+    let digest = Sha256::digest(format!("{ranges}:{output}:{storage}"));
     let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("tidegate:{hex}")
 }

@@ -161,7 +161,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let text = error.to_string();
         match error {
-            StartError::Module { .. } => Failure::Usage(text),
+            StartError::Module { .. } | StartError::Schema { .. } => Failure::Usage(text),
             StartError::Mismatch { .. } => {
                 let hint = "hint: change the table (ALTER TABLE … ADD COLUMN), or use a module that fits it";
                 Failure::Differs(format!("{text}\n\n{hint}"))

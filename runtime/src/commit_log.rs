@@ -46,6 +46,8 @@ struct WireCounts {
     inserted: u64,
     rows: u64,
     skipped: u64,
+    #[serde(default)]
+    unselected: u64,
     replacements: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     rewrites: u64,
@@ -77,6 +79,7 @@ impl Record {
             inserted: counts.inserted,
             rows: counts.rows,
             skipped: counts.skipped,
+            unselected: counts.unselected,
             replacements: counts.replacements,
             rewrites: counts.rewrites,
             dead_letters: counts.dead_letters,
@@ -143,8 +146,8 @@ impl Record {
 
 impl WireCounts {
     fn plain(self) -> Counts {
-        let WireCounts { messages, inserted, rows, skipped, replacements, rewrites, dead_letters } = self;
-        Counts { messages, inserted, rows, skipped, replacements, rewrites, dead_letters }
+        let WireCounts { messages, inserted, rows, skipped, unselected, replacements, rewrites, dead_letters } = self;
+        Counts { messages, inserted, rows, skipped, unselected, replacements, rewrites, dead_letters }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod check;
 mod error;
+mod intake;
 mod reference;
 mod scalar;
 
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 pub use error::{ConfigError, Problem};
+pub use intake::{Schema, Select};
 pub use reference::{Property, Reference};
 pub use scalar::{Count, Duration, Ratio, Size, Text};
 
@@ -127,6 +129,12 @@ pub struct Pipeline {
     pub group: Text,
     #[schemars(with = "String")]
     pub module: Spanned<Text>,
+    /// Which messages are read; all unless said.
+    #[serde(default)]
+    pub select: Option<Select>,
+    /// What messages are checked against before the processor sees them.
+    #[serde(default)]
+    pub schema: Option<Schema>,
     /// Output of the processor → storages.
     #[schemars(with = "BTreeMap<String, Vec<String>>")]
     pub outputs: Spanned<BTreeMap<String, Vec<Spanned<Text>>>>,
@@ -321,6 +329,9 @@ impl Config {
             if let Some(path) = module.source.value.0.strip_prefix("file:") {
                 module.source.value.0 = format!("file:{}", folder.join(path).display());
             }
+        }
+        for schema in self.pipelines.value.values_mut().filter_map(|pipeline| pipeline.schema.as_mut()) {
+            schema.file.value.0 = folder.join(&schema.file.value.0).display().to_string();
         }
     }
 

@@ -75,8 +75,11 @@ impl DeadLetters {
         }
     }
 
-    /// Counts a batch. The answer is why the pipeline must stop, if it must.
+    /// Counts a batch by the messages selected of it. The answer is why the pipeline must stop, if it must.
     pub fn observe(&mut self, messages: u64, rejected: u64) -> Option<String> {
+        if messages == 0 {
+            return None;
+        }
         self.window.push(messages, rejected, self.limits.window);
         self.consecutive = if messages == rejected { self.consecutive + rejected } else { 0 };
         if let Some(max) = self.limits.consecutive_max
@@ -133,4 +136,21 @@ fn record(letter: &DeadLetter, topic: Arc<str>, now_ms: u128) -> Record {
 
 fn now_ms() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_of_which_nothing_was_selected_change_nothing() {
+        let limits = Limits { ratio_max: Some(0.5), window: 10, consecutive_max: Some(2) };
+        let mut letters = DeadLetters::new(None, BTreeMap::new(), limits);
+        assert_eq!(letters.observe(2, 2), None);
+        for _ in 0..100 {
+            assert_eq!(letters.observe(0, 0), None);
+        }
+        assert_eq!(letters.window.batches.len(), 1);
+        assert_eq!(letters.observe(1, 1).as_deref(), Some("3 messages in a row were rejected, 2 are allowed"));
+    }
 }

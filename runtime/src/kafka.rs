@@ -38,6 +38,7 @@ use rdkafka::ClientConfig;
 
 use crate::offset::{Partition, Range};
 use crate::secret::Secret;
+use crate::select::Select;
 
 /// How to reach the brokers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,6 +57,8 @@ pub struct Settings {
     pub start: Reset,
     /// Where reading goes on when a position is not in the topic any more.
     pub out_of_range: Reset,
+    /// `None`: every message is read.
+    pub select: Option<Select>,
     /// Bytes of messages read and not processed yet.
     pub read_ahead_bytes: usize,
     /// How long a revocation and a stop wait for what was read to be settled.

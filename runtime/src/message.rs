@@ -29,7 +29,7 @@ pub struct MessageBatch {
     credit: Option<Credit>,
 }
 
-/// `count` successive messages of one partition.
+/// Successive messages of one partition: `count` in the batch, and between them those whose outcome is settled already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     pub partition: Partition,
@@ -37,6 +37,12 @@ pub struct Run {
     pub count: u32,
     /// The position that this run starts from; at most the offset of its first message.
     pub start: i64,
+    /// The position after its last message.
+    pub end: i64,
+    /// Broker timestamp of its last message.
+    pub last_timestamp_ms: i64,
+    /// Outcomes of the messages that are not in the batch.
+    pub settled: Counts,
 }
 
 /// One message, borrowed from its batch.
@@ -117,7 +123,8 @@ impl MessageBatch {
 
     /// Opens a run: the messages pushed next are of this partition, and reading it went on at `start`.
     pub fn begin_run(&mut self, partition: Partition, assignment: Assignment, start: i64) {
-        self.runs.push(Run { partition, assignment, count: 0, start });
+        let settled = Counts::default();
+        self.runs.push(Run { partition, assignment, count: 0, start, end: start, last_timestamp_ms: 0, settled });
     }
 
     /// # Panics
@@ -125,6 +132,7 @@ impl MessageBatch {
     pub fn push(&mut self, parts: Parts<'_>) {
         let run = self.runs.last_mut().expect("a message needs a run");
         run.count += 1;
+        run.reach(parts.offset, parts.timestamp_ms);
         let mut nulls = 0;
         match parts.payload {
             Some(payload) => self.payloads.extend_from_slice(payload),
@@ -144,6 +152,17 @@ impl MessageBatch {
         self.nulls.push(nulls);
         self.offsets.push(parts.offset);
         self.timestamps.push(parts.timestamp_ms);
+    }
+
+    /// A message that nobody asked for: the run covers it, and nothing of it is copied.
+    ///
+    /// # Panics
+    /// Without a run.
+    pub fn pass_over(&mut self, offset: i64, timestamp_ms: i64) {
+        let run = self.runs.last_mut().expect("a message needs a run");
+        run.settled.messages += 1;
+        run.settled.unselected += 1;
+        run.reach(offset, timestamp_ms);
     }
 
     fn push_header_part(&mut self, part: &[u8]) {
@@ -175,7 +194,8 @@ impl MessageBatch {
         })
     }
 
-    /// A copy of the messages `range` as a batch of its own, to try them apart from the others. It holds no credit.
+    /// A copy of the messages `range`, one at least, as a batch of its own, to try them apart from the others. It holds
+    /// no credit.
     pub fn part(&self, range: std::ops::Range<usize>) -> MessageBatch {
         let mut part = MessageBatch::default();
         let mut first = 0;
@@ -183,43 +203,77 @@ impl MessageBatch {
         for run in &self.runs {
             let last = first + run.count as usize;
             let (from, to) = (first.max(range.start), last.min(range.end));
+            let start = if from == first { run.start } else { self.offsets[from - 1] + 1 };
+            // A run of settled messages alone goes with the message after it, or at the end with the one before.
+            let alone = range.contains(&first) || (first == range.end && first == self.len());
+            let mine = if run.count > 0 { from < to } else { alone };
             first = last;
-            if from >= to {
+            if !mine {
                 continue;
             }
-            let start = if from == last - run.count as usize { run.start } else { self.offsets[from - 1] + 1 };
             part.begin_run(run.partition.clone(), run.assignment, start);
             for message in messages.by_ref().take(to - from) {
-                let headers: Vec<_> = message.headers().collect();
-                part.push(Parts {
-                    offset: message.offset,
-                    timestamp_ms: message.timestamp_ms,
-                    key: message.key,
-                    payload: message.payload,
-                    headers: &headers,
-                });
+                part.push_copy(&message);
+            }
+            if to == last {
+                part.settle_as(run);
             }
         }
         part
     }
 
-    /// The ranges these messages cover, with the number of messages and no outcome yet.
+    /// The batch without the messages at `indexes`, which are in rising order: they are dead letters already.
+    pub fn without(mut self, indexes: &[usize]) -> MessageBatch {
+        let mut rest = MessageBatch { credit: self.credit.take(), ..MessageBatch::default() };
+        let (mut messages, mut indexes) = (self.iter().enumerate(), indexes.iter().peekable());
+        for run in &self.runs {
+            rest.begin_run(run.partition.clone(), run.assignment, run.start);
+            let mut settled = run.clone();
+            for (index, message) in messages.by_ref().take(run.count as usize) {
+                if indexes.next_if_eq(&&index).is_some() {
+                    settled.settled.messages += 1;
+                    settled.settled.dead_letters += 1;
+                } else {
+                    rest.push_copy(&message);
+                }
+            }
+            rest.settle_as(&settled);
+        }
+        rest
+    }
+
+    fn push_copy(&mut self, message: &Message<'_>) {
+        let headers: Vec<_> = message.headers().collect();
+        self.push(Parts {
+            offset: message.offset,
+            timestamp_ms: message.timestamp_ms,
+            key: message.key,
+            payload: message.payload,
+            headers: &headers,
+        });
+    }
+
+    /// The last run reaches as far as `run`, and what is settled of it.
+    fn settle_as(&mut self, run: &Run) {
+        if let Some(last) = self.runs.last_mut() {
+            (last.end, last.last_timestamp_ms, last.settled) = (run.end, run.last_timestamp_ms, run.settled);
+        }
+    }
+
+    /// The ranges these messages cover, with the number of messages and the outcomes settled so far.
     pub fn progress(&self) -> Progress {
         let mut progress = Progress::default();
-        let mut last = 0;
-        for run in &self.runs {
-            last += run.count as usize;
-            if run.count == 0 {
-                continue;
-            }
+        for run in self.runs.iter().filter(|run| run.messages() > 0) {
+            let mut counts = run.settled;
+            counts.messages = run.messages();
             progress.cover(
                 run.partition.clone(),
                 Covered {
                     assignment: run.assignment,
-                    range: Range::new(run.start, self.offsets[last - 1] + 1),
-                    last_timestamp_ms: Some(self.timestamps[last - 1]),
+                    range: Range::new(run.start, run.end),
+                    last_timestamp_ms: Some(run.last_timestamp_ms),
                     received_ms: Vec::new(),
-                    counts: Counts { messages: u64::from(run.count), ..Counts::default() },
+                    counts,
                 },
             );
         }
@@ -234,6 +288,17 @@ impl Parts<'_> {
             self.headers.iter().map(|(name, value)| name.len() + value.len() + 2 * size_of::<u32>()).sum();
         let columns = 3 * size_of::<u32>() + 2 * size_of::<i64>() + size_of::<u8>();
         self.payload.map_or(0, <[u8]>::len) + self.key.map_or(0, <[u8]>::len) + headers + columns
+    }
+}
+
+impl Run {
+    /// Those in the batch and those settled already.
+    pub fn messages(&self) -> u64 {
+        u64::from(self.count) + self.settled.messages
+    }
+
+    fn reach(&mut self, offset: i64, timestamp_ms: i64) {
+        (self.end, self.last_timestamp_ms) = (offset + 1, timestamp_ms);
     }
 }
 
@@ -293,4 +358,69 @@ fn span<'a>(data: &'a [u8], ends: &[u32], i: usize) -> &'a [u8] {
 
 fn end_of(data: &[u8]) -> u32 {
     u32::try_from(data.len()).expect("a batch holds less than 4 GiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run per word; `x` is a message of the batch, `.` one that is passed over.
+    fn batch(runs: &[(i32, &str)]) -> MessageBatch {
+        let (mut batch, mut offset) = (MessageBatch::default(), 0);
+        for (partition, messages) in runs {
+            batch.begin_run(Partition::new("events", *partition), Assignment(1), offset);
+            for kind in messages.bytes() {
+                match kind {
+                    b'x' => batch.push(Parts { offset, timestamp_ms: 1000 + offset, ..Parts::default() }),
+                    _ => batch.pass_over(offset, 1000 + offset),
+                }
+                offset += 1;
+            }
+        }
+        batch
+    }
+
+    #[test]
+    fn what_is_passed_over_is_covered_and_counted() {
+        let batch = batch(&[(0, "..x."), (1, "..")]);
+        assert_eq!(batch.len(), 1);
+        let progress = batch.progress();
+        let first = progress.get(&Partition::new("events", 0)).unwrap();
+        assert_eq!((first.range, first.last_timestamp_ms), (Range::new(0, 4), Some(1003)));
+        assert_eq!((first.counts.messages, first.counts.unselected), (4, 3));
+        let second = progress.get(&Partition::new("events", 1)).unwrap();
+        assert_eq!((second.range, second.counts.messages), (Range::new(4, 6), 2));
+    }
+
+    #[test]
+    fn parts_cover_what_the_whole_covers() {
+        let whole = batch(&[(2, ".."), (0, ".x.x"), (1, "..."), (1, "xx"), (0, "."), (3, "x"), (4, "..")]);
+        for middle in 1..whole.len() {
+            let (first, second) = (whole.part(0..middle), whole.part(middle..whole.len()));
+            assert_eq!(first.len() + second.len(), whole.len());
+            let mut progress = first.progress();
+            progress.append(second.progress());
+            assert_eq!(progress, whole.progress(), "cut at {middle}");
+            let partitions = |batch: &MessageBatch| -> Vec<_> {
+                batch.iter().map(|message| (message.partition.number, message.offset)).collect()
+            };
+            assert_eq!([partitions(&first), partitions(&second)].concat(), partitions(&whole));
+        }
+    }
+
+    #[test]
+    fn what_is_taken_out_is_covered_and_counted() {
+        let credits = Credits::new(100);
+        let mut all = batch(&[(0, "x.x"), (1, "xx")]);
+        all.hold(credits.take(60));
+        let rest = all.without(&[0, 2, 3]);
+        assert_eq!(rest.iter().map(|message| message.offset).collect::<Vec<_>>(), [2]);
+        assert_eq!(credits.in_flight(), 60);
+        let counts = rest.progress().counts();
+        assert_eq!((counts.messages, counts.unselected, counts.dead_letters), (5, 1, 3));
+        let second = rest.progress();
+        assert_eq!(second.get(&Partition::new("events", 1)).unwrap().range, Range::new(3, 5));
+        drop(rest);
+        assert_eq!(credits.in_flight(), 0);
+    }
 }

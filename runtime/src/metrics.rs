@@ -63,6 +63,8 @@ struct Families {
     rows: Counters,
     row_bytes: Counters,
     batches: Counters,
+    schema_checked: Counters,
+    schema_invalid: Counters,
     errors: Counters,
     insert_errors: Counters,
     rewrite_rows_read: Counters,
@@ -150,6 +152,18 @@ impl Families {
                 Family::default(),
             ),
             batches: registered(registry, "batches", "Batches settled, of=all", Family::default()),
+            schema_checked: registered(
+                registry,
+                "schema_checked",
+                "Messages checked against the schema, of=all",
+                Family::default(),
+            ),
+            schema_invalid: registered(
+                registry,
+                "schema_invalid",
+                "Messages checked that do not follow the schema, of=all",
+                Family::default(),
+            ),
             errors: registered(
                 registry,
                 "errors",
@@ -299,6 +313,12 @@ impl PipelineMetrics {
         }
     }
 
+    /// Of `messages` checked against the schema, so many do not follow it.
+    pub fn checked(&self, messages: u64, invalid: u64) {
+        self.families.schema_checked.get_or_create(&self.of("all")).inc_by(messages);
+        self.families.schema_invalid.get_or_create(&self.of("all")).inc_by(invalid);
+    }
+
     pub fn inserted(&self, storage: &str, rows: u64, raw_bytes: u64, took: Duration) {
         let labels = self.of(storage);
         self.families.rows.get_or_create(&labels).inc_by(rows);
@@ -336,6 +356,7 @@ impl PipelineMetrics {
         let outcomes = &self.families.outcomes;
         outcomes.get_or_create(&self.of("inserted")).inc_by(counts.inserted);
         outcomes.get_or_create(&self.of("skipped")).inc_by(counts.skipped);
+        outcomes.get_or_create(&self.of("unselected")).inc_by(counts.unselected);
         outcomes.get_or_create(&self.of("replacement")).inc_by(counts.replacements);
         outcomes.get_or_create(&self.of("rewrite")).inc_by(counts.rewrites);
         self.families.batches.get_or_create(&self.of("all")).inc();
@@ -413,10 +434,18 @@ mod tests {
     fn outcomes_sum_to_messages_read() {
         let metrics = Metrics::new();
         let pipeline = metrics.pipeline("p");
-        let counts =
-            Counts { messages: 11, inserted: 6, rows: 8, skipped: 1, replacements: 1, rewrites: 1, dead_letters: 2 };
+        let counts = Counts {
+            messages: 14,
+            inserted: 6,
+            rows: 8,
+            skipped: 1,
+            unselected: 3,
+            replacements: 1,
+            rewrites: 1,
+            dead_letters: 2,
+        };
         assert!(counts.is_complete());
-        let range = Range::new(0, 11);
+        let range = Range::new(0, 14);
         let covered =
             Covered { assignment: Assignment(1), range, last_timestamp_ms: None, received_ms: vec![], counts };
         let progress: Progress = [(Partition::new("events", 0), covered)].into_iter().collect();
@@ -429,8 +458,8 @@ mod tests {
             let lines = text.lines().filter(|line| line.starts_with(name));
             lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
         };
-        assert_eq!(sum("tidegate_messages_total"), 11);
-        assert_eq!(sum("tidegate_outcomes_total"), 11);
+        assert_eq!(sum("tidegate_messages_total"), 14);
+        assert_eq!(sum("tidegate_outcomes_total"), 14);
         assert!(text.contains("# HELP tidegate_outcomes Messages settled"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }

@@ -35,6 +35,8 @@ pub struct Counts {
     /// Rows of these, and rows written before rewrites, over all outputs.
     pub rows: u64,
     pub skipped: u64,
+    /// Messages that the pipeline did not select, so that no processor saw them.
+    pub unselected: u64,
     pub replacements: u64,
     pub rewrites: u64,
     pub dead_letters: u64,
@@ -72,6 +74,7 @@ impl Counts {
         self.inserted += other.inserted;
         self.rows += other.rows;
         self.skipped += other.skipped;
+        self.unselected += other.unselected;
         self.replacements += other.replacements;
         self.rewrites += other.rewrites;
         self.dead_letters += other.dead_letters;
@@ -79,7 +82,8 @@ impl Counts {
 
     /// Every message has exactly one outcome.
     pub fn is_complete(&self) -> bool {
-        self.messages == self.inserted + self.skipped + self.replacements + self.rewrites + self.dead_letters
+        let settled = self.inserted + self.skipped + self.unselected + self.replacements + self.rewrites;
+        self.messages == settled + self.dead_letters
     }
 }
 

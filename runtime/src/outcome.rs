@@ -88,6 +88,8 @@ pub enum Reason {
     Memory,
     /// The processor's answer made no sense for this message (an unknown output, a missing outcome).
     InvalidAnswer,
+    /// The message does not follow the schema that the pipeline enforces; the processor did not see it.
+    Schema,
 }
 
 /// A module as it signs dead letters and metrics.
@@ -99,9 +101,27 @@ pub struct ModuleName {
     pub digest: String,
 }
 
+impl Processed {
+    /// Adds the dead letters of messages that its processor did not see and its progress counts; all in the order of
+    /// their messages.
+    pub fn refuse(&mut self, letters: Vec<DeadLetter>) {
+        if !letters.is_empty() {
+            self.dead_letters.extend(letters);
+            self.dead_letters.sort_by(|a, b| (&a.partition, a.offset).cmp(&(&b.partition, b.offset)));
+        }
+    }
+}
+
 impl Reason {
-    pub const ALL: [Reason; 6] =
-        [Reason::Invalid, Reason::InvalidRow, Reason::Trap, Reason::Deadline, Reason::Memory, Reason::InvalidAnswer];
+    pub const ALL: [Reason; 7] = [
+        Reason::Invalid,
+        Reason::InvalidRow,
+        Reason::Trap,
+        Reason::Deadline,
+        Reason::Memory,
+        Reason::InvalidAnswer,
+        Reason::Schema,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -111,6 +131,7 @@ impl Reason {
             Reason::Deadline => "deadline",
             Reason::Memory => "memory",
             Reason::InvalidAnswer => "invalid-answer",
+            Reason::Schema => "schema",
         }
     }
 }

@@ -66,7 +66,8 @@ impl<C: Commit, B: Publish> Settler<C, B> {
 
     async fn batch(&mut self, mut writing: Writing, said: &mut Said) {
         let written = writing.written().await;
-        self.dead_letters(&mut writing, written.progress().counts().messages).await;
+        let counts = written.progress().counts();
+        self.dead_letters(&mut writing, counts.messages - counts.unselected).await;
         self.replacements(std::mem::take(&mut writing.replacements)).await;
         self.metrics.settled(written.progress());
         let notes =

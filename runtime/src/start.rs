@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tidegate_rows::Layout;
 
-use crate::accumulate::{self, Routes};
+use crate::accumulate::{self, Route, Routes};
 use crate::clickhouse::{self, Cluster, Storage};
 use crate::config::{self, Config};
 use crate::dead_letter::{self, DeadLetters};
@@ -14,6 +14,7 @@ use crate::kafka::{self, Brokers, Committer, Publisher, Source, Stopper};
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
 use crate::processor::{Engine, InstanceConfig, Interruption, Limits, LoadError, Module, Pool};
+use crate::schema::{Check, Schema, SchemaError};
 use crate::settle::{CommitLog, Settler};
 use crate::sink::Sinks;
 use crate::status::Status;
@@ -30,6 +31,8 @@ pub enum StartError {
     Table { pipeline: String, storage: String, error: clickhouse::Error },
     #[error("pipeline {pipeline:?}: {error}")]
     Kafka { pipeline: String, error: kafka::Error },
+    #[error("pipeline {pipeline:?}: failed to use its schema: {error}")]
+    Schema { pipeline: String, error: SchemaError },
     #[error("failed to set up the sandbox: {0}")]
     Sandbox(String),
 }
@@ -41,6 +44,7 @@ pub struct Prepared {
     pub routes: Routes,
     storages: Vec<Storage>,
     instance: InstanceConfig,
+    check: Option<Check>,
 }
 
 /// A pipeline that runs.
@@ -100,7 +104,7 @@ impl<'a> Starter<'a> {
         let routes = routes(pipeline, &module).map_err(mismatch)?;
         let mut layouts: Vec<Layout> = module.layouts().to_vec();
         let (mut storages, mut differences) = (Vec::new(), Vec::new());
-        for (index, storage) in routes.storages.iter().enumerate() {
+        for (index, Route { storage, .. }) in routes.storages.iter().enumerate() {
             let output = routes.outputs.iter().position(|to| to.contains(&index)).unwrap_or(0);
             let declared = &module.layouts()[output];
             let (cluster, table) = self.table(storage);
@@ -109,7 +113,13 @@ impl<'a> Starter<'a> {
             if let Ok(real) = Layout::parse(written(&described))
                 && declared.differences(&real).is_empty()
             {
-                layouts[output] = declared.as_in(&real);
+                let types = declared.as_in(&real);
+                // Rows are walked once, so one layout must be that of all tables of an output.
+                if routes.outputs[output].first() == Some(&index) {
+                    layouts[output] = types;
+                } else if layouts[output] != types {
+                    differences.push(format!("table {table:?} has other types than the first table of its output"));
+                }
             }
             let columns: Vec<String> = declared.columns().iter().map(|column| column.name.clone()).collect();
             let timeout = config.storages[storage].rewrite_timeout.0;
@@ -122,7 +132,8 @@ impl<'a> Starter<'a> {
         let limits = Limits { memory_bytes_max: of.memory.0 as usize, base: of.base.0, per_message: of.per_message.0 };
         let topics = vec![pipeline.topic.value.0.clone()];
         let instance = InstanceConfig { params: of.params.to_string(), topics, limits, layouts };
-        Ok(Prepared { name: name.to_owned(), module, routes, storages, instance })
+        let check = check(pipeline).map_err(|error| StartError::Schema { pipeline: name.to_owned(), error })?;
+        Ok(Prepared { name: name.to_owned(), module, routes, storages, instance, check })
     }
 
     /// Joins the group and starts the stages. Must be called within a tokio runtime.
@@ -139,8 +150,9 @@ impl<'a> Starter<'a> {
         publisher.warm_up(written_topics(config)).await;
         let threads = config.workers.map_or_else(cores, |workers| workers.0 as usize);
         let observer = metrics.clone();
-        let processor = Pool::start(prepared.module, prepared.instance, threads, move |call| {
+        let processor = Pool::start(prepared.module, prepared.instance, prepared.check, threads, move |call| {
             observer.called(call.module.name(), call.seconds, &call.failures, &call.counted);
+            observer.checked(call.checked, call.invalid);
         });
         let processor = processor.map_err(|error| StartError::Module { pipeline: name.clone(), error })?;
         let settings = source_settings(config);
@@ -268,13 +280,18 @@ fn routes(config: &config::Pipeline, module: &Module) -> Result<Routes, Vec<Stri
         };
         let mut to = Vec::new();
         for storage in storages {
-            // A storage of two outputs has two sets of columns, so it is two sinks.
-            routes.storages.push(storage.value.0.clone());
+            routes.storages.push(Route { output: output.name.clone(), storage: storage.value.0.clone() });
             to.push(routes.storages.len() - 1);
         }
         routes.outputs.push(to);
     }
     if differences.is_empty() { Ok(routes) } else { Err(differences) }
+}
+
+fn check(config: &config::Pipeline) -> Result<Option<Check>, SchemaError> {
+    let Some(schema) = &config.schema else { return Ok(None) };
+    let compiled = Schema::read(schema.file.value.0.as_ref())?;
+    Ok(Some(Check::new(compiled, schema.sample.0, schema.enforce)))
 }
 
 fn source_settings(config: &config::Pipeline) -> kafka::Settings {
@@ -283,6 +300,7 @@ fn source_settings(config: &config::Pipeline) -> kafka::Settings {
         group: config.group.0.clone(),
         start: config.start.into(),
         out_of_range: config.out_of_range.into(),
+        select: config.select.as_ref().map(config::Select::rules),
         read_ahead_bytes: config.read_ahead.0 as usize,
         drain_timeout: config.drain_timeout.0,
     }

@@ -8,7 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Headers, Message as _};
+use rdkafka::message::{Header, Headers, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
@@ -155,10 +155,29 @@ impl Sender {
     /// # Errors
     /// If the client refuses the message.
     pub fn send(&self, partition: Option<i32>, key: &str, payload: Option<&[u8]>) -> Result<()> {
+        self.send_with(partition, key, payload, &[])
+    }
+
+    /// With headers, in this order.
+    ///
+    /// # Errors
+    /// If the client refuses the message.
+    pub fn send_with(
+        &self,
+        partition: Option<i32>,
+        key: &str,
+        payload: Option<&[u8]>,
+        headers: &[(&str, &str)],
+    ) -> Result<()> {
         loop {
             let mut record = BaseRecord::<str, [u8]>::to(&self.topic).key(key);
             record.payload = payload;
             record.partition = partition;
+            record.headers = (!headers.is_empty()).then(|| {
+                headers
+                    .iter()
+                    .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(*value) }))
+            });
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {

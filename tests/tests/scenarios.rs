@@ -1,7 +1,7 @@
 //! Every folder of `scenarios/` is a test: `tidegate run` on real Kafka and real ClickHouse.
 //!
 //! ```text
-//! pipeline.yaml         the configuration; {kafka}, {clickhouse}, {database}, {modules}, {admin} are filled in
+//! pipeline.yaml         the configuration; {kafka}, {clickhouse}, {database}, {modules}, {folder}, {admin} are filled in
 //! schema.sql            statements run first; `-- include PATH` takes in a file of the repository
 //! messages.jsonl        {"partition", "key", "value": JSON or "text": …, "headers"}; neither of the two: null
 //! query.sql, rows.jsonl what ClickHouse must answer at the end, in FORMAT JSONEachRow; queries end with semicolons
@@ -51,7 +51,10 @@ fn send(kafka: &str, topic: &str, folder: &Path) {
         let value = message.get("value").map(Value::to_string);
         let payload = value.or_else(|| message["text"].as_str().map(str::to_owned));
         let partition = message["partition"].as_i64().unwrap() as i32;
-        sender.send(Some(partition), message["key"].as_str().unwrap(), payload.as_deref().map(str::as_bytes)).unwrap();
+        let (key, payload) = (message["key"].as_str().unwrap(), payload.as_deref().map(str::as_bytes));
+        let headers = message["headers"].as_object().into_iter().flatten();
+        let headers: Vec<_> = headers.map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+        sender.send_with(Some(partition), key, payload, &headers).unwrap();
     }
     sender.flush().unwrap();
 }
@@ -94,6 +97,7 @@ fn run(folder: &Path) -> Vec<String> {
         ("{clickhouse}", &servers::clickhouse()),
         ("{database}", &database.name),
         ("{modules}", &modules),
+        ("{folder}", &folder.display().to_string()),
         ("{name}", &name),
     ]
     .iter()

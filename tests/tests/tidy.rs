@@ -25,6 +25,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum::", &["runtime/src/admin.rs"]),
     ("serde_saphyr::", &["runtime/src/config"]),
     ("clap::", &["runtime/src/cli"]),
+    ("jsonschema::", &["runtime/src/schema.rs"]),
 ];
 
 /// The vocabulary names no stage, and no stage names the edge.
@@ -38,6 +39,11 @@ const MAY_NOT_NAME: &[(&str, &[&str])] = &[
     (
         "runtime/src/outcome.rs",
         &["crate::pipeline", "crate::kafka", "crate::clickhouse", "crate::processor", "crate::sink"],
+    ),
+    ("runtime/src/select.rs", &["crate::"]),
+    (
+        "runtime/src/schema.rs",
+        &["crate::config", "crate::cli", "crate::pipeline", "crate::kafka", "crate::clickhouse", "crate::processor"],
     ),
     (
         "runtime/src/kafka",

@@ -39,7 +39,8 @@ async fn look(config: &Config) -> Vec<Finding> {
             Ok(ready) => {
                 let columns: usize = ready.module.layouts().iter().map(|layout| layout.columns().len()).sum();
                 let module = ready.module.name();
-                let tables = ready.routes.storages.join(", ");
+                let tables: Vec<_> = ready.routes.storages.iter().map(|route| route.storage.as_str()).collect();
+                let tables = tables.join(", ");
                 format!("pipeline {name}: {columns} columns of module {} {} fit {tables}", module.name, module.version)
             }
             Err(_) => format!("pipeline {name}: module and tables"),

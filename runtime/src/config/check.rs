@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde_saphyr::Spanned;
 
@@ -152,8 +153,50 @@ impl Found {
             let text = format!("{who} may do nothing at a time");
             self.at(&pipeline.topic, text, "inserts_in_flight and workers are 1 at least");
         }
+        self.tables(config, &who, pipeline);
+        self.intake(&who, pipeline);
         self.topics(&who, pipeline);
         self.dead_letters(&who, pipeline);
+    }
+
+    /// Two storages may be one table.
+    fn tables(&mut self, config: &Config, who: &str, pipeline: &Pipeline) {
+        for (output, storages) in &pipeline.outputs.value {
+            let mut seen = HashMap::new();
+            for name in storages {
+                let Some(storage) = config.storages.get(&name.value.0) else { continue };
+                let table = (&storage.cluster.value.0, &storage.table.0);
+                if let Some(other) = seen.insert(table, &name.value.0).filter(|other| **other != name.value.0) {
+                    let text = format!(
+                        "{who} sends output {output:?} to storages {other:?} and {:?}, which are one table",
+                        name.value.0
+                    );
+                    self.at(name, text, "name one of them; every row would be there twice");
+                }
+            }
+        }
+    }
+
+    fn intake(&mut self, who: &str, pipeline: &Pipeline) {
+        if let Some(select) = &pipeline.select
+            && (select.header.value.is_empty() || select.header.value.values().any(|values| values.0.is_empty()))
+        {
+            let text = format!("{who} selects no message");
+            self.at(&select.header, text, "write header: { NAME: VALUE } or header: { NAME: [VALUE, VALUE] }");
+        }
+        let Some(schema) = &pipeline.schema else { return };
+        if let Err(error) = crate::schema::Schema::read(Path::new(&schema.file.value.0)) {
+            let text = format!("{who} cannot use schema {}: {error}", schema.file.value.0);
+            self.at(
+                &schema.file,
+                text,
+                "a schema is one JSON file without references to others; correct it, or the path",
+            );
+        }
+        if schema.enforce && schema.sample.0 < 1.0 {
+            let text = format!("{who} enforces its schema on a sample of the messages");
+            self.at(&schema.file, text, "what is enforced is checked on every message: leave out sample, or enforce");
+        }
     }
 
     /// What a pipeline writes must not come back to it, and each topic has one kind of message.

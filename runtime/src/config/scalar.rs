@@ -61,6 +61,12 @@ impl Size {
     }
 }
 
+impl Ratio {
+    pub(super) fn all() -> Self {
+        Self(1.0)
+    }
+}
+
 impl Duration {
     pub(super) const fn seconds(seconds: u64) -> Self {
         Self(time::Duration::from_secs(seconds))

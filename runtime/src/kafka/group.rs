@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::queue::Queue;
 use super::{Error, REQUEST_TIMEOUT, Reset, Settings};
+use crate::message::Parts;
 use crate::metrics::PipelineMetrics;
 use crate::offset::{Assignment, Partition, Range};
 use crate::source::{Assigned, CommitNote, Event, Flush};
@@ -111,6 +112,10 @@ impl Group {
 
     pub(super) fn partition(&self, number: i32) -> Partition {
         Partition { topic: self.topic.clone(), number }
+    }
+
+    pub(super) fn selects(&self, message: &Parts<'_>) -> bool {
+        self.settings.select.as_ref().is_none_or(|select| select.takes(message.headers))
     }
 
     /// Whether the stay is the present one.

@@ -229,6 +229,10 @@ impl Reader {
                 return false;
             }
             match next {
+                Ok(message) if !group.selects(&message) => {
+                    (stretch.position, stretch.count) = (message.offset + 1, stretch.count + 1);
+                    batch.pass_over(message.offset, message.timestamp_ms);
+                }
                 Ok(message) => {
                     let more = message.payload.map_or(0, <[u8]>::len);
                     let too_much = batch.payloads.len() + more > BATCH_BYTES_MAX || batch.len() >= BATCH_MESSAGES_MAX;
@@ -253,8 +257,8 @@ impl Reader {
     }
 
     fn send(&self, mut batch: MessageBatch) {
-        batch.runs.retain(|run| run.count > 0);
-        if batch.is_empty() {
+        batch.runs.retain(|run| run.messages() > 0);
+        if batch.runs.is_empty() {
             return;
         }
         batch.shrink_to_fit();

@@ -31,6 +31,7 @@ fn broker(partitions: i32) -> (MockCluster<'static, DefaultProducerContext>, Bro
 
 fn source(brokers: &Brokers, read_ahead_bytes: usize) -> Source {
     let settings = Settings {
+        select: None,
         topic: "events".into(),
         group: "consumers".into(),
         start: Reset::Earliest,

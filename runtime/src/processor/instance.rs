@@ -135,6 +135,7 @@ impl Instance {
         batch
             .runs
             .iter()
+            .filter(|run| run.count > 0)
             .map(|run| Run {
                 topic: u32::try_from(topic_of(run).expect("a pipeline reads the topics it was made for")).unwrap_or(0),
                 partition: run.partition.number,

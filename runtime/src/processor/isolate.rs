@@ -40,6 +40,9 @@ impl Isolation {
     /// # Errors
     /// As [`Isolation::process`].
     pub fn process_at(&mut self, batch: &MessageBatch, now_ms: i64) -> Result<Vec<Processed>, LoadError> {
+        if batch.is_empty() {
+            return Ok(vec![Processed { progress: batch.progress(), ..Processed::default() }]);
+        }
         let mut parts = Vec::new();
         self.attempt(batch, now_ms, &mut parts)?;
         Ok(parts)

@@ -13,6 +13,7 @@ use super::{InstanceConfig, Process};
 use crate::error::Backoff;
 use crate::message::MessageBatch;
 use crate::outcome::Processed;
+use crate::schema::{Check, Checked};
 
 /// Runs one module on threads of its own. Dropped, it lets the threads finish what they were given and end.
 pub struct Pool {
@@ -34,6 +35,9 @@ pub struct CallReport<'a> {
     /// Reasons of calls that failed on the way, before bisecting found the guilty messages.
     pub failures: Vec<crate::outcome::Reason>,
     pub counted: Vec<(String, u64)>,
+    /// Messages checked against the schema before the call, and how many of them do not follow it.
+    pub checked: u64,
+    pub invalid: u64,
 }
 
 impl Pool {
@@ -42,18 +46,20 @@ impl Pool {
     pub fn start(
         module: Module,
         config: InstanceConfig,
+        check: Option<Check>,
         threads: usize,
         observe: impl Fn(CallReport<'_>) + Send + Sync + 'static,
     ) -> Result<Self, LoadError> {
         let (jobs, queue) = unbounded();
+        let check = Arc::new(check);
         let observe: Arc<dyn Fn(CallReport<'_>) + Send + Sync> = Arc::new(observe);
         for number in 0..threads {
             let isolation = Isolation::new(module.clone(), config.clone())?;
-            let (queue, observe) = (queue.clone(), observe.clone());
+            let (queue, check, observe) = (queue.clone(), check.clone(), observe.clone());
             let name = format!("processor-{number}");
             thread::Builder::new()
                 .name(name)
-                .spawn(move || work(isolation, &queue, &*observe))
+                .spawn(move || work(isolation, &queue, check.as_ref().as_ref(), &*observe))
                 .map_err(|error| LoadError::Init { name: module.name().name.clone(), error: error.to_string() })?;
         }
         Ok(Self { jobs, module })
@@ -75,20 +81,30 @@ impl Process for Pool {
     }
 }
 
-fn work(mut isolation: Isolation, queue: &Receiver<Job>, observe: &dyn Fn(CallReport<'_>)) {
-    for job in queue {
+fn work(mut isolation: Isolation, queue: &Receiver<Job>, check: Option<&Check>, observe: &dyn Fn(CallReport<'_>)) {
+    for Job { batch, answer } in queue {
+        let Checked { batch, refused, messages: checked, invalid } = match check {
+            Some(check) => check.check(batch, isolation.module().name()),
+            None => Checked::unseen(batch),
+        };
         let started = std::time::Instant::now();
-        let processed = insist(&mut isolation, &job.batch);
+        let mut parts = insist(&mut isolation, &batch);
         observe(CallReport {
             seconds: started.elapsed().as_secs_f64(),
-            messages: job.batch.len(),
+            messages: batch.len(),
             failures: isolation.take_failures(),
             counted: isolation.take_counted(),
             module: isolation.module(),
+            checked,
+            invalid,
         });
-        drop(job.batch);
+        drop(batch);
+        // With the first part: no position of the batch moves before the letters are acknowledged.
+        if let Some(first) = parts.first_mut() {
+            first.refuse(refused);
+        }
         // Nobody waits any more when the pipeline was given up; the batch is not acknowledged then.
-        let _ = job.answer.send(processed);
+        let _ = answer.send(parts);
     }
 }
 

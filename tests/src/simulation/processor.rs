@@ -62,6 +62,7 @@ fn outcomes(batch: &MessageBatch) -> Processed {
                 rows.ends.push(rows.data.len() as u32);
             }
             Kind::Skip => counts.skipped += 1,
+            Kind::Unselected => panic!("the processor sees {number}@{offset}, which is not selected"),
             Kind::Replacement => {
                 counts.replacements += 1;
                 let key = format!("{number}:{offset}").into_bytes();
@@ -174,6 +175,7 @@ impl Commit for Coordinator {
                     acknowledged.abandoned.push(partition.clone());
                     continue;
                 }
+                assert!(covered.counts.is_complete(), "outcomes sum to messages read: {:?}", covered.counts);
                 let note = notes.iter().find(|(of, _)| of == partition).expect("a note for each partition").1;
                 state.commit(partition, covered.range.end, covered.assignment, note);
                 acknowledged.taken.push(partition.clone());

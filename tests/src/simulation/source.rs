@@ -9,7 +9,7 @@ use tidegate::source::{Assigned, Event, Flush};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::world::{World, exists};
+use super::world::{Kind, World, exists, kind};
 
 /// Name of the topic read.
 pub const TOPIC: &str = "events";
@@ -116,6 +116,10 @@ impl Source {
             batch.begin_run(Partition::new(TOPIC, number), *assignment, start);
             for offset in (start..*position).filter(|offset| exists(*offset)) {
                 let timestamp_ms = 1_700_000_000_000 + offset;
+                if kind(offset) == Kind::Unselected {
+                    batch.pass_over(offset, timestamp_ms);
+                    continue;
+                }
                 batch.push(Parts { offset, timestamp_ms, payload: Some(b"{}"), ..Parts::default() });
             }
         }

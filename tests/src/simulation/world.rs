@@ -47,6 +47,8 @@ pub struct State {
 pub enum Kind {
     Row,
     Skip,
+    /// The pipeline does not read it.
+    Unselected,
     Replacement,
     Rewrite,
     Reject,
@@ -185,7 +187,7 @@ impl State {
         !exists(offset)
             || match kind(offset) {
                 Kind::Row => self.rows.contains_key(&at),
-                Kind::Skip => true,
+                Kind::Skip | Kind::Unselected => true,
                 Kind::Replacement => self.replacements.contains_key(&at),
                 Kind::Rewrite => self.rewrites.contains_key(&at),
                 Kind::Reject => self.dead_letters.contains_key(&at),
@@ -201,6 +203,9 @@ pub fn exists(offset: i64) -> bool {
 pub fn kind(offset: i64) -> Kind {
     match offset % 10 {
         3 => Kind::Skip,
+        // A stretch of them is longer than a bite of the source.
+        _ if (60..72).contains(&offset) => Kind::Unselected,
+        4 => Kind::Unselected,
         6 if offset % 20 == 6 => Kind::Replacement,
         5 if offset % 20 == 15 => Kind::Rewrite,
         8 if offset % 30 == 8 => Kind::Reject,
