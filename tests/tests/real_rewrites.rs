@@ -77,8 +77,8 @@ fn merge(project: u64) -> Value {
 
 #[test]
 fn a_replacement_right_behind_its_event_never_misses_it() {
-    const TRIALS: u64 = 300;
-    const BURST: u64 = 10;
+    const TRIALS: u64 = 1000;
+    const BURST: u64 = 25;
     let (kafka, database) = (servers::kafka(), tables("behind"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let topics = [("behind-in", 4), ("behind-replacements", 2), ("behind-dlq", 1)];

@@ -3,7 +3,8 @@
 //! ```text
 //! pipeline.yaml         the configuration; {kafka}, {clickhouse}, {database}, {modules}, {folder}, {admin} are filled in
 //! schema.sql            statements run first; `-- include PATH` takes in a file of the repository
-//! messages.jsonl        {"partition", "key", "value": JSON or "text": …, "headers"}; neither of the two: null
+//! messages.jsonl        {"partition", "key", "value": JSON or "text": … or "file": path from the repository, "headers"};
+//!                       none of the three: null. A file may lie outside of the repository: the scenario needs it in CI
 //! query.sql, rows.jsonl what ClickHouse must answer at the end, in FORMAT JSONEachRow; queries end with semicolons
 //! dead_letters.jsonl    {"key", "reason", "offset"}, by partition and offset; may be missing: none
 //! replacements.jsonl    {"key", "value"}, in order; may be missing: none
@@ -16,7 +17,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -31,6 +32,20 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+fn from_root(path: &str) -> PathBuf {
+    root().join("..").join(path)
+}
+
+/// The first file that messages of the folder are in and that is not there.
+fn missing(folder: &Path) -> Option<String> {
+    let messages = fs::read_to_string(folder.join("messages.jsonl")).unwrap();
+    let files = messages.lines().filter_map(|line| {
+        let message: Value = serde_json::from_str(line).unwrap();
+        message["file"].as_str().map(str::to_owned)
+    });
+    files.into_iter().find(|path| !from_root(path).exists())
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -38,7 +53,7 @@ fn text(bytes: &[u8]) -> String {
 fn schema(folder: &Path) -> String {
     let lines = fs::read_to_string(folder.join("schema.sql")).unwrap();
     let line = |line: &str| match line.strip_prefix("-- include ") {
-        Some(path) => fs::read_to_string(root().join("..").join(path)).unwrap(),
+        Some(path) => fs::read_to_string(from_root(path)).unwrap(),
         None => line.to_owned(),
     };
     lines.lines().map(line).collect::<Vec<_>>().join("\n")
@@ -49,7 +64,9 @@ fn send(kafka: &str, topic: &str, folder: &Path) {
     for line in fs::read_to_string(folder.join("messages.jsonl")).unwrap().lines() {
         let message: Value = serde_json::from_str(line).unwrap();
         let value = message.get("value").map(Value::to_string);
-        let payload = value.or_else(|| message["text"].as_str().map(str::to_owned));
+        let text = value.or_else(|| message["text"].as_str().map(str::to_owned));
+        let payload =
+            text.or_else(|| message["file"].as_str().map(|path| fs::read_to_string(from_root(path)).unwrap()));
         let partition = message["partition"].as_i64().unwrap() as i32;
         let (key, payload) = (message["key"].as_str().unwrap(), payload.as_deref().map(str::as_bytes));
         let headers = message["headers"].as_object().into_iter().flatten();
@@ -161,6 +178,11 @@ fn real_every_folder_comes_out_as_it_says() {
     assert!(folders.len() >= 3, "only {} scenarios were found", folders.len());
     let mut wrong = Vec::new();
     for folder in &folders {
+        if let Some(file) = missing(folder) {
+            assert!(std::env::var_os("CI").is_none(), "{}: {file} is not there", folder.display());
+            println!("skipped {}: {file} is not part of this repository", folder.display());
+            continue;
+        }
         let found = run(folder);
         println!("{}  {}", if found.is_empty() { "ok   " } else { "wrong" }, folder.display());
         wrong.extend(found.into_iter().map(|text| format!("{}/{text}", folder.display())));

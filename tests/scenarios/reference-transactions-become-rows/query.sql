@@ -1,0 +1,1 @@
+SELECT * EXCEPT (message_timestamp) FROM transactions ORDER BY offset
