@@ -90,7 +90,7 @@ fn around(messages: &[Vec<u8>], rows: &[OutputRows]) -> Result<()> {
     std::hint::black_box(batches(messages));
     let mut block = BlockBuilder::new();
     rows.iter().for_each(|rows| block.append(&rows.data, rows.ends.len() as u64));
-    std::hint::black_box(block.finish("t".into()));
+    std::hint::black_box(block.finish("t".into(), [].into()));
     Ok(())
 }
 
@@ -98,6 +98,6 @@ fn around(messages: &[Vec<u8>], rows: &[OutputRows]) -> Result<()> {
 fn least(messages: &[Vec<u8>]) -> Result<()> {
     let mut block = BlockBuilder::new();
     block.append(&std::hint::black_box(messages.concat()), 1);
-    std::hint::black_box(block.finish("t".into()));
+    std::hint::black_box(block.finish("t".into(), [].into()));
     Ok(())
 }

@@ -13,7 +13,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod calendar;
+pub mod calendar;
 pub mod json;
 mod layout;
 mod types;

@@ -1,6 +1,7 @@
 //! Accumulating: outcomes of many calls become one batch per storage, closed by rows, by bytes, by time since its first
 //! message, or by a rewrite.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -10,7 +11,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::block::BlockBuilder;
 use crate::flow::Flow;
 use crate::offset::Progress;
-use crate::outcome::{DeadLetter, Processed, Replacement, Rewrite};
+use crate::outcome::{Answered, DeadLetter, Processed, Replacement, Rewrite};
+use crate::route::{Route, Routes};
 use crate::sink::Block;
 
 /// When a batch is full.
@@ -24,29 +26,13 @@ pub struct Limits {
     pub time_max: Duration,
 }
 
-/// Which storages each output goes to.
-#[derive(Clone, Debug)]
-pub struct Routes {
-    /// A storage of two outputs has two sets of columns, so it is here twice.
-    pub storages: Vec<Route>,
-    /// Per output of the module, indexes into `storages`.
-    pub outputs: Vec<Vec<usize>>,
-}
-
-/// An output on its way into a storage: its blocks have tokens of their own.
-#[derive(Clone, Debug)]
-pub struct Route {
-    pub output: String,
-    pub storage: String,
-}
-
 /// Rows for all storages, with what must be acknowledged beside them and how far it all reaches.
 #[derive(Debug)]
 pub struct RowBatch {
-    /// Storage index and its rows; storages without rows are left out.
+    /// Sink index and its rows; storages without rows are left out.
     pub blocks: Vec<(usize, Block)>,
     pub replacements: Vec<Replacement>,
-    /// Storage index and what is to be rewritten in it, once the rows are there; all of the batch's last message.
+    /// Sink index and what is to be rewritten in it, once the rows are there; all of the batch's last message.
     pub rewrites: Vec<(usize, Rewrite)>,
     pub dead_letters: Vec<DeadLetter>,
     pub progress: Progress,
@@ -56,6 +42,7 @@ pub struct RowBatch {
 
 /// A batch that is still open.
 struct Open {
+    routes: Arc<Routes>,
     builders: Vec<BlockBuilder>,
     replacements: Vec<Replacement>,
     rewrites: Vec<Rewrite>,
@@ -66,9 +53,8 @@ struct Open {
 
 /// The stage: ends when its input ends. What is open then was not asked to be flushed, and is dropped uncommitted.
 pub async fn accumulate(
-    routes: &Routes,
     limits: Limits,
-    mut input: mpsc::Receiver<Flow<Vec<Processed>>>,
+    mut input: mpsc::Receiver<Flow<Answered>>,
     output: mpsc::Sender<Flow<RowBatch>>,
 ) {
     let mut open: Option<Open> = None;
@@ -80,8 +66,8 @@ pub async fn accumulate(
             () = until(due) => None,
         };
         let sign = match next {
-            Some(Some(Flow::Data(parts))) => {
-                for full in fill(&mut open, routes, limits, parts) {
+            Some(Some(Flow::Data(answered))) => {
+                for full in fill(&mut open, limits, answered) {
                     if output.send(Flow::Data(full)).await.is_err() {
                         return;
                     }
@@ -92,7 +78,7 @@ pub async fn accumulate(
             Some(None) => return,
             None => None,
         };
-        let closed = open.take().map(|batch| Flow::Data(batch.close(routes)));
+        let closed = open.take().map(|batch| Flow::Data(batch.close()));
         for flow in closed.into_iter().chain(sign.map(Flow::Sign)) {
             if output.send(flow).await.is_err() {
                 return;
@@ -101,22 +87,20 @@ pub async fn accumulate(
     }
 }
 
-/// Appends, and closes what is full.
-fn fill<'a>(
-    open: &'a mut Option<Open>,
-    routes: &'a Routes,
-    limits: Limits,
-    parts: Vec<Processed>,
-) -> impl Iterator<Item = RowBatch> + 'a {
-    parts.into_iter().filter_map(move |processed| {
-        let mut batch = open.take().unwrap_or_else(|| Open::new(routes));
-        batch.append(routes, processed);
+/// Appends, and closes what is full. Rows of a module that writes other columns begin a batch of their own.
+fn fill(open: &mut Option<Open>, limits: Limits, answered: Answered) -> impl Iterator<Item = RowBatch> {
+    let Answered { parts, routes } = answered;
+    let of_others = open.take_if(|batch| *batch.routes != *routes).map(Open::close);
+    let full = parts.into_iter().filter_map(move |processed| {
+        let mut batch = open.take().unwrap_or_else(|| Open::new(routes.clone()));
+        batch.append(processed);
         if batch.is_full(limits) {
-            return Some(batch.close(routes));
+            return Some(batch.close());
         }
         *open = Some(batch);
         None
-    })
+    });
+    of_others.into_iter().chain(full)
 }
 
 async fn until(due: Option<Instant>) {
@@ -127,9 +111,10 @@ async fn until(due: Option<Instant>) {
 }
 
 impl Open {
-    fn new(routes: &Routes) -> Self {
+    fn new(routes: Arc<Routes>) -> Self {
         Self {
             builders: routes.storages.iter().map(|_| BlockBuilder::new()).collect(),
+            routes,
             replacements: Vec::new(),
             rewrites: Vec::new(),
             dead_letters: Vec::new(),
@@ -138,9 +123,9 @@ impl Open {
         }
     }
 
-    fn append(&mut self, routes: &Routes, processed: Processed) {
+    fn append(&mut self, processed: Processed) {
         for rows in &processed.rows {
-            for storage in &routes.outputs[rows.output] {
+            for storage in &self.routes.outputs[rows.output] {
                 self.builders[*storage].append(&rows.data, rows.ends.len() as u64);
             }
         }
@@ -157,18 +142,19 @@ impl Open {
         rows >= limits.rows_max || bytes >= limits.bytes_max || !self.rewrites.is_empty()
     }
 
-    fn close(self, routes: &Routes) -> RowBatch {
+    fn close(self) -> RowBatch {
         let ranges = ranges(&self.progress);
-        let built = self.builders.into_iter().enumerate().filter(|(_, builder)| builder.rows() > 0);
-        let blocks = built
-            .map(|(storage, builder)| (storage, builder.finish(token(&ranges, &routes.storages[storage]))))
-            .collect();
+        let built = self.builders.into_iter().zip(&self.routes.storages).filter(|(builder, _)| builder.rows() > 0);
+        let blocks = built.map(|(builder, route)| {
+            let block = builder.finish(token(&ranges, route), route.columns.clone());
+            (route.sink, block)
+        });
         let rewrites = self.rewrites.into_iter().flat_map(|rewrite| {
-            let storages = routes.outputs[rewrite.output].iter();
-            storages.map(move |storage| (*storage, rewrite.clone()))
+            let routes = self.routes.outputs[rewrite.output].iter().map(|route| &self.routes.storages[*route]);
+            routes.map(move |route| (route.sink, rewrite.clone()))
         });
         RowBatch {
-            blocks,
+            blocks: blocks.collect(),
             rewrites: rewrites.collect(),
             replacements: self.replacements,
             dead_letters: self.dead_letters,
@@ -188,7 +174,7 @@ fn ranges(progress: &Progress) -> String {
 
 /// The same for the same ranges and route, and short: it is also part of the query id. Two outputs of one storage must
 /// not share it: the table would take the second block for the first one sent again.
-fn token(ranges: &str, Route { output, storage }: &Route) -> String {
+fn token(ranges: &str, Route { output, storage, .. }: &Route) -> String {
     let digest = Sha256::digest(format!("{ranges}:{output}:{storage}"));
     let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("tidegate:{hex}")

@@ -1,4 +1,6 @@
-//! The HTTP port for health and numbers. The only home of `axum`.
+//! The HTTP port for health, numbers and modules. The only home of `axum`.
+
+mod modules;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use axum::{Router, middleware};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
+use crate::control::Keepers;
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::status::Status;
@@ -20,6 +23,7 @@ use crate::status::Status;
 struct Process {
     status: Status,
     metrics: Metrics,
+    keepers: Keepers,
 }
 
 /// A port that answers.
@@ -37,7 +41,7 @@ pub struct Serving {
 
 /// Why there is no port.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to listen on {address} for /livez, /readyz, /status and /metrics: {cause}\n\nhint: {}", hint(cause))]
+#[error("failed to listen on {address} for health, numbers and modules: {cause}\n\nhint: {}", hint(cause))]
 pub struct ListenError {
     address: String,
     cause: std::io::Error,
@@ -49,7 +53,7 @@ const WEDGED_AFTER: Duration = Duration::from_secs(600);
 const STOP_TIME: Duration = Duration::from_secs(2);
 
 impl Admin {
-    /// Takes the port. With a token, `/status` and `/metrics` are for those who send it; probes carry none.
+    /// Takes the port. With a token, all but the probes is for those who send it.
     ///
     /// # Errors
     /// If it is taken already.
@@ -61,11 +65,12 @@ impl Admin {
     }
 
     /// Starts answering.
-    pub fn serve(self, status: Status, metrics: Metrics) -> Serving {
-        let process = Process { status, metrics };
+    pub fn serve(self, status: Status, metrics: Metrics, keepers: Keepers) -> Serving {
+        let process = Process { status, metrics, keepers };
         let guarded = Router::new()
             .route("/status", get(|State(process): State<Process>| async move { axum::Json(process.status.to_json()) }))
             .route("/metrics", get(metrics_text))
+            .merge(modules::routes())
             .route_layer(middleware::from_fn_with_state(self.token, authorize));
         let routes =
             Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).merge(guarded).with_state(process);
@@ -163,7 +168,7 @@ mod tests {
         let pipeline = status.pipeline("p");
         let admin = Admin::listen("127.0.0.1:0", None).await.unwrap();
         let address = admin.address;
-        let serving = admin.serve(status.clone(), metrics.clone());
+        let serving = admin.serve(status.clone(), metrics.clone(), Keepers::default());
         assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 503"));
         pipeline.assigned([(&Partition::new("events", 0), 7)].into_iter());
         assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
@@ -181,7 +186,7 @@ mod tests {
     async fn numbers_are_for_those_with_the_token_and_probes_for_all() {
         let admin = Admin::listen("127.0.0.1:0", Some(Secret::new("open sesame"))).await.unwrap();
         let address = admin.address;
-        let serving = admin.serve(Status::new(), Metrics::new());
+        let serving = admin.serve(Status::new(), Metrics::new(), Keepers::default());
         for path in ["/status", "/metrics"] {
             let token = |token: &str| format!("Authorization: Bearer {token}\r\n");
             assert!(get(address, path).await.starts_with("HTTP/1.1 401"));

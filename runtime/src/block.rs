@@ -1,5 +1,7 @@
 //! Rows on their way to ClickHouse: compressed while they come in, so that a batch is held small and only once.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use cityhash_rs::cityhash_102_128;
 
@@ -48,11 +50,12 @@ impl BlockBuilder {
         self.raw_bytes
     }
 
-    pub fn finish(mut self, token: String) -> Block {
+    /// `columns` are those of the rows, in their order.
+    pub fn finish(mut self, token: String, columns: Arc<[String]>) -> Block {
         if !self.raw.is_empty() {
             self.compress();
         }
-        Block { body: Bytes::from(self.body), rows: self.rows, raw_bytes: self.raw_bytes, token }
+        Block { body: Bytes::from(self.body), rows: self.rows, raw_bytes: self.raw_bytes, token, columns }
     }
 
     fn compress(&mut self) {
@@ -89,7 +92,7 @@ mod tests {
             builder.append(&row, 1);
         }
         assert_eq!((builder.rows(), builder.raw_bytes()), (3000, 3_000_000));
-        let body = builder.finish("t".into()).body;
+        let body = builder.finish("t".into(), ["n".to_owned()].into()).body;
         let (mut at, mut raw) = (0, Vec::new());
         while at < body.len() {
             let size = |from: usize| u32::from_le_bytes(body[from..from + 4].try_into().unwrap()) as usize;

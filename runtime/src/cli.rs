@@ -5,6 +5,7 @@ mod completions;
 mod dev;
 mod dry_run;
 mod flags;
+mod module;
 mod process;
 mod run;
 mod schema;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::ConfigError;
+use crate::load::Refusal;
 use crate::start::StartError;
 
 /// Kafka through WebAssembly processors into ClickHouse, with a commit log that is true.
@@ -68,6 +70,8 @@ enum Command {
     /// Look at what readers must know of a project after replacements
     #[command(subcommand)]
     Flags(flags::FlagsCommand),
+    /// Look at the modules of a running process, and change them while it runs
+    Module(module::ModuleArgs),
     /// Run pipelines with an embedded broker and a real ClickHouse
     Dev(dev::DevArgs),
     /// Print completions for a shell
@@ -113,6 +117,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Schema => schema::schema(),
         Command::CommitLog(command) => commit_log::execute(command, cli.output.json),
         Command::Flags(command) => flags::execute(command, cli.output.json),
+        Command::Module(args) => module::execute(args, cli.output.json),
         Command::Dev(args) => dev::dev(args),
         Command::Completions(args) => completions::completions::<Cli>(args),
         Command::EngineClickhouse(args) => dev::engine(args),
@@ -161,13 +166,17 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let text = error.to_string();
         match error {
-            StartError::Module { .. } | StartError::Schema { .. } => Failure::Usage(text),
-            StartError::Mismatch { .. } => {
+            StartError::Module { error: Refusal::Mismatch { .. }, .. } => {
                 let hint = "hint: change the table (ALTER TABLE … ADD COLUMN), or use a module that fits it";
                 Failure::Differs(format!("{text}\n\n{hint}"))
             }
-            StartError::Table { .. } | StartError::Kafka { .. } => Failure::Unreachable(text),
-            StartError::Sandbox(_) => Failure::Running(text),
+            StartError::Module { error: Refusal::Table { .. }, .. }
+            | StartError::Kafka { .. }
+            | StartError::Fleet(_) => Failure::Unreachable(text),
+            StartError::Module { error: Refusal::Sandbox(_), .. } | StartError::Threads { .. } => {
+                Failure::Running(text)
+            }
+            StartError::Module { error: Refusal::Module(_), .. } | StartError::Schema { .. } => Failure::Usage(text),
         }
     }
 }

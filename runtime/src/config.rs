@@ -4,11 +4,12 @@
 mod check;
 mod error;
 mod intake;
+mod modules;
 mod reference;
 mod scalar;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,13 +17,13 @@ use serde_saphyr::Spanned;
 
 pub use error::{ConfigError, Problem};
 pub use intake::{Schema, Select};
+pub use modules::{Breaker, Control, InterruptionName, Module};
 pub use reference::{Property, Reference};
 pub use scalar::{Count, Duration, Ratio, Size, Text};
 
 use crate::dead_letter::Policy;
 use crate::kafka;
 use crate::outcome::Reason;
-use crate::processor::Interruption;
 
 /// A tidegate configuration.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -43,6 +44,12 @@ pub struct Config {
     pub pipelines: Spanned<BTreeMap<String, Pipeline>>,
     #[serde(default)]
     pub admin: Admin,
+    /// How the processes of a group agree on their modules; each decides for itself without it.
+    #[serde(default)]
+    pub control: Option<Control>,
+    /// Folder for what must survive a restart: which module each pipeline runs. The user's state folder by default.
+    #[serde(default)]
+    pub state: Option<Text>,
 }
 
 /// The brokers that every pipeline reads from and publishes to.
@@ -75,37 +82,6 @@ pub struct Cluster {
     /// How long one request may take.
     #[serde(default = "Duration::minute")]
     pub timeout: Duration,
-}
-
-/// A processor and what it may use.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Module {
-    /// `file:PATH`; a relative path starts at the configuration file.
-    #[schemars(with = "String")]
-    pub source: Spanned<Text>,
-    /// Linear memory of one instance.
-    #[serde(default = "Size::memory")]
-    pub memory: Size,
-    /// A call may take `base + messages × per_message`.
-    #[serde(default = "Duration::base")]
-    pub base: Duration,
-    #[serde(default = "Duration::per_message")]
-    pub per_message: Duration,
-    #[serde(default)]
-    pub interruption: InterruptionName,
-    /// The processor's own settings.
-    #[serde(default = "empty_object")]
-    pub params: serde_json::Value,
-}
-
-/// Whether a call can be cut off at its deadline; `off` is for trusted code only.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum InterruptionName {
-    #[default]
-    Epoch,
-    Off,
 }
 
 /// A table.
@@ -155,6 +131,9 @@ pub struct Pipeline {
     /// How long giving up partitions, and stopping, may wait for what was read to be written.
     #[serde(default = "Duration::drain")]
     pub drain_timeout: Duration,
+    /// When a module does too much harm to go on.
+    #[serde(default)]
+    pub breaker: Breaker,
     #[serde(default)]
     pub commit_log: Option<CommitLog>,
     #[serde(default)]
@@ -341,12 +320,6 @@ impl Config {
     }
 }
 
-impl Module {
-    pub fn path(&self) -> PathBuf {
-        self.source.value.0.strip_prefix("file:").unwrap_or(&self.source.value.0).into()
-    }
-}
-
 impl Reset {
     fn earliest() -> Self {
         Self::Earliest
@@ -363,15 +336,6 @@ impl From<Reset> for kafka::Reset {
             Reset::Earliest => kafka::Reset::Earliest,
             Reset::Latest => kafka::Reset::Latest,
             Reset::Error => kafka::Reset::Error,
-        }
-    }
-}
-
-impl From<InterruptionName> for Interruption {
-    fn from(name: InterruptionName) -> Self {
-        match name {
-            InterruptionName::Epoch => Interruption::Epoch,
-            InterruptionName::Off => Interruption::Off,
         }
     }
 }
@@ -397,10 +361,6 @@ impl Default for Admin {
         let nowhere = serde_saphyr::Location::UNKNOWN;
         Self { listen: Spanned::new(Text("127.0.0.1:8650".into()), nowhere, nowhere), token: None }
     }
-}
-
-fn empty_object() -> serde_json::Value {
-    serde_json::Value::Object(serde_json::Map::new())
 }
 
 /// The reasons that `on` may name.

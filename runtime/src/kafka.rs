@@ -31,8 +31,8 @@ pub use committer::Committer;
 pub use embedded::EmbeddedBroker;
 pub use publisher::Publisher;
 pub use source::{Source, Stopper};
-pub use tail::{Tail, tail};
-pub use topics::{TopicError, partitions};
+pub use tail::{Seen, Tail, tail};
+pub use topics::{TopicError, create_compacted, partitions};
 
 use rdkafka::ClientConfig;
 

@@ -77,6 +77,7 @@ struct Families {
     processor_counters: Counters,
     processor_counter_names: Mutex<BTreeSet<String>>,
     call_seconds: Histograms,
+    call_gap_seconds: Histograms,
     batch_rows: Histograms,
     batch_age_seconds: Histograms,
     insert_seconds: Histograms,
@@ -230,6 +231,12 @@ impl Families {
                 "Time of a call of the processor, of=module",
                 Family::new_with_constructor(seconds),
             ),
+            call_gap_seconds: registered(
+                registry,
+                "call_gap_seconds",
+                "From the end of a call to the end of the next, of=all",
+                Family::new_with_constructor(seconds),
+            ),
             batch_rows: registered(
                 registry,
                 "batch_rows",
@@ -311,6 +318,11 @@ impl PipelineMetrics {
             let labels = self.of(if self.families.may_count(name) { name } else { "other" });
             self.families.processor_counters.get_or_create(&labels).inc_by(*delta);
         }
+    }
+
+    /// Between the ends of two successive calls.
+    pub fn gap(&self, gap: Duration) {
+        self.families.call_gap_seconds.get_or_create(&self.of("all")).observe(gap.as_secs_f64());
     }
 
     /// Of `messages` checked against the schema, so many do not follow it.

@@ -5,6 +5,15 @@ use std::sync::Arc;
 
 use crate::message::Message;
 use crate::offset::{Partition, Progress};
+use crate::route::Routes;
+
+/// What came of one batch: parts that follow each other, and where the rows of the module that made them go.
+#[derive(Debug)]
+pub struct Answered {
+    /// A rewrite ends its part.
+    pub parts: Vec<Processed>,
+    pub routes: Arc<Routes>,
+}
 
 /// Messages after their processor and after the check of what the processor returned.
 #[derive(Debug, Default)]

@@ -18,10 +18,10 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver};
 
-use crate::accumulate::{self, Routes, RowBatch, accumulate};
+use crate::accumulate::{self, RowBatch, accumulate};
 use crate::flow::{Flow, Sign};
 use crate::metrics::PipelineMetrics;
-use crate::outcome::Processed;
+use crate::outcome::Answered;
 use crate::processor::Process;
 use crate::publish::Publish;
 use crate::settle::Settler;
@@ -32,7 +32,6 @@ use crate::source::{Commit, Event};
 pub struct Pipeline<P, I, C, B> {
     pub processor: P,
     pub calls_in_flight_max: usize,
-    pub routes: Routes,
     pub limits: accumulate::Limits,
     pub sinks: Sinks<I>,
     pub settler: Settler<C, B>,
@@ -51,16 +50,16 @@ impl<P: Process, I: Insert, C: Commit, B: Publish> Pipeline<P, I, C, B> {
         tokio::join!(
             call(&self.processor, &self.metrics, events, called),
             answer(calls, answered),
-            accumulate(&self.routes, self.limits, answers, closed),
+            accumulate(self.limits, answers, closed),
             write(&self.sinks, &committer, batches, started),
             self.settler.settle(writings),
         );
     }
 }
 
-type Call = BoxFuture<'static, Vec<Processed>>;
+type Call = BoxFuture<'static, Answered>;
 
-/// Calls start in the order of the events and run side by side.
+/// Calls start in the order of the events and run side by side. While the processor is paused, nothing passes.
 async fn call(
     processor: &impl Process,
     metrics: &PipelineMetrics,
@@ -72,6 +71,7 @@ async fn call(
         place.send(match event {
             Event::Messages(batch) => {
                 metrics.read(&batch.progress());
+                processor.ready().await;
                 Flow::Data(Box::pin(processor.process(batch)))
             }
             Event::Assigned(assigned) => Flow::Sign(Sign::Assigned(assigned)),
@@ -82,7 +82,7 @@ async fn call(
 }
 
 /// Answers go on in the order of the calls.
-async fn answer(mut calls: Receiver<Flow<Call>>, answers: Sender<Flow<Vec<Processed>>>) {
+async fn answer(mut calls: Receiver<Flow<Call>>, answers: Sender<Flow<Answered>>) {
     while let Some(flow) = calls.recv().await {
         let flow = match flow {
             Flow::Data(call) => Flow::Data(call.await),

@@ -24,18 +24,21 @@ pub use engine::Engine;
 pub use instance::{Failure, Instance};
 pub use isolate::Isolation;
 pub use module::{LoadError, Module};
-pub use pool::{CallReport, Pool};
+pub use pool::{CallReport, Pool, Ready, Switch};
 use tidegate_rows::Layout;
 
 use crate::message::MessageBatch;
-use crate::outcome::Processed;
+use crate::outcome::Answered;
 
 /// Turns batches into outcomes. It never fails: a message that cannot be processed is dead-lettered in the answer.
 /// Two processors exist: [`Pool`] and the one of the simulation.
 pub trait Process: Send + Sync + 'static {
-    /// The parts follow each other; a rewrite ends its part.
     /// Starts at once, before the future is first polled, so that calls made one after another run side by side.
-    fn process(&self, batch: MessageBatch) -> impl Future<Output = Vec<Processed>> + Send + 'static;
+    fn process(&self, batch: MessageBatch) -> impl Future<Output = Answered> + Send + 'static;
+    /// Ends when calls may be made; later than at once only where somebody has paused the processor.
+    fn ready(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// What a module says of itself.

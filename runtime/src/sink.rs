@@ -28,6 +28,8 @@ pub struct Block {
     pub raw_bytes: u64,
     /// The same for the same ranges: makes sending twice harmless where the table deduplicates.
     pub token: String,
+    /// Names of the columns that the rows have, in their order.
+    pub columns: Arc<[String]>,
 }
 
 /// Takes blocks and rewrites for one storage. `Ok` means that the rows are durable by the storage's rules.

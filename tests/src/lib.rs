@@ -10,4 +10,5 @@ pub mod servers;
 pub mod simulation;
 pub mod spoilt;
 pub mod tidegate;
+pub mod variant;
 pub mod witness;

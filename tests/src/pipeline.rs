@@ -1,4 +1,4 @@
-//! A pipeline of the module `poison` on the real servers: topics, table, configuration.
+//! A pipeline of a guest of the tests on the real servers: topics, table, configuration.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use crate::clickhouse::Database;
 use crate::kafka::{self, Read};
-use crate::{servers, tidegate::Tidegate};
+use crate::tidegate::Tidegate;
+use crate::{servers, variant};
 
 /// Everything that one test of the whole has for itself.
 pub struct Bed {
@@ -15,14 +16,19 @@ pub struct Bed {
     pub database: Database,
     pub folder: PathBuf,
     pub partitions: i32,
+    /// The guest: also the name of its output, and of its table.
+    pub guest: String,
+    /// Where its module comes from.
+    pub source: String,
     /// Where the pipeline writes; a proxy may be in between.
     pub clickhouse: String,
-    /// YAML for `batch`, `modules` and `dead_letters`, and more lines of the pipeline and of `kafka.properties`.
+    /// YAML for `batch`, `modules` and `dead_letters`, and more lines of the pipeline, of `kafka.properties`, and of all.
     pub batch: String,
     pub module: String,
     pub letters: String,
     pub more: String,
     pub properties: String,
+    pub globals: String,
 }
 
 impl Bed {
@@ -40,25 +46,47 @@ impl Bed {
     /// # Errors
     /// If a server refuses.
     pub fn at(name: &str, partitions: i32, database: Database, clickhouse: String) -> Result<Self> {
+        let source = format!("file:{}", servers::module("poison").display());
+        let bed = Self::of(name, partitions, database, clickhouse, source)?;
+        bed.database.run_all(include_str!("../guests/poison/schema.sql"))?;
+        Ok(bed)
+    }
+
+    /// For the copies of the guest `variant`, which the test chooses.
+    ///
+    /// # Errors
+    /// If a server refuses.
+    pub fn of_variants(name: &str, partitions: i32) -> Result<Self> {
+        let database = servers::database(&name.replace('-', "_"));
+        let source = format!("file:{}", variant::write(&servers::folder(name), 1, "good").display());
+        let mut bed = Self::of(name, partitions, database, servers::clickhouse(), source)?;
+        bed.guest = "variant".into();
+        bed.database.run(variant::SCHEMA)?;
+        Ok(bed)
+    }
+
+    fn of(name: &str, partitions: i32, database: Database, clickhouse: String, source: String) -> Result<Self> {
         let bed = Self {
             name: name.to_owned(),
             kafka: servers::kafka(),
             database,
             folder: servers::folder(name),
             partitions,
+            guest: "poison".into(),
+            source,
             clickhouse,
             batch: "{ rows: 5000, bytes: 8MiB, time: 300ms }".into(),
             module: "base: 50ms, per_message: 100us, memory: 32MiB".into(),
             letters: String::new(),
             more: "drain_timeout: 20s".into(),
             properties: "session.timeout.ms: 6000, heartbeat.interval.ms: 300".into(),
+            globals: String::new(),
         };
         let topics =
             [(bed.topic(), partitions), (bed.commit_log(), 1), (bed.replacements(), 1), (bed.dead_letters(), 1)];
         let topics: Vec<(&str, i32)> = topics.iter().map(|(name, count)| (name.as_str(), *count)).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(kafka::create_topics(&bed.kafka, &topics))?;
-        bed.database.run_all(include_str!("../guests/poison/schema.sql"))?;
         Ok(bed)
     }
 
@@ -91,15 +119,15 @@ kafka:
 clickhouse:
   main: {{ hosts: [\"{}\"], database: {}, timeout: 20s }}
 modules:
-  poison: {{ source: \"file:{}\", {} }}
+  {guest}: {{ source: \"{}\", {} }}
 storages:
-  poison: {{ cluster: main, table: poison }}
+  {guest}: {{ cluster: main, table: {guest} }}
 pipelines:
   {}:
     topic: {}
     group: {}
-    module: poison
-    outputs: {{ poison: [poison] }}
+    module: {guest}
+    outputs: {{ {guest}: [{guest}] }}
     workers: 1
     batch: {}
     {}
@@ -107,12 +135,14 @@ pipelines:
     replacements: {{ topic: {} }}
     dead_letters: {{ topic: {}{} }}
 admin: {{ listen: \"{{admin}}\" }}
+state: {}-state
+{}
 ",
             self.kafka,
             self.properties,
             self.clickhouse,
             self.database.name,
-            servers::module("poison").display(),
+            self.source,
             self.module,
             self.name,
             self.topic(),
@@ -123,6 +153,9 @@ admin: {{ listen: \"{{admin}}\" }}
             self.replacements(),
             self.dead_letters(),
             self.letters,
+            self.name,
+            self.globals,
+            guest = self.guest,
         )
     }
 

@@ -39,6 +39,20 @@ impl Tidegate {
         Ok(Self { child, admin, log })
     }
 
+    /// `tidegate module …` of this process: whether it succeeded, and what it printed.
+    ///
+    /// # Errors
+    /// If the program cannot be run.
+    pub fn module(&self, arguments: &[&str]) -> Result<(bool, String)> {
+        let output = Command::new(servers::built("tidegate"))
+            .arg("module")
+            .args(arguments)
+            .arg(format!("--admin=http://127.0.0.1:{}", self.admin))
+            .output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        Ok((output.status.success(), text))
+    }
+
     /// `/status`, if it answers.
     pub fn status(&self) -> Option<Value> {
         let body = self.get("/status").ok()?;

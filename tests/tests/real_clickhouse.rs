@@ -91,8 +91,8 @@ fn every_type_is_written_and_printed_as_clickhouse_does() {
     }
     let names: Vec<String> = columns.into_iter().map(|(name, _)| name).collect();
     // The first host is not there: the second is used.
-    let storage = Storage::new("t", cluster("types"), "t", &names, PATIENCE);
-    runtime().block_on(storage.insert(&builder.finish("one".into()), 1)).unwrap();
+    let storage = Storage::new("t", cluster("types"), "t", PATIENCE);
+    runtime().block_on(storage.insert(&builder.finish("one".into(), names.into()), 1)).unwrap();
     assert_eq!(database.number("SELECT count() FROM t").unwrap(), copies);
 
     let settings = "SETTINGS output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 0";
@@ -112,14 +112,14 @@ fn every_type_is_written_and_printed_as_clickhouse_does() {
 fn refusals_are_told_apart() {
     let database = servers::database("refusals");
     database.run("CREATE TABLE strict (n UInt8, CONSTRAINT small CHECK n < 5) ENGINE = Memory").unwrap();
-    let block = |byte: u8| {
+    let block = |column: &str, byte: u8| {
         let mut builder = BlockBuilder::new();
         builder.append(&[byte], 1);
-        builder.finish("x".into())
+        builder.finish("x".into(), [column.to_owned()].into())
     };
     let insert = |table: &str, column: &str, byte: u8| {
-        let storage = Storage::new("s", cluster("refusals"), table, &[column.to_owned()], PATIENCE);
-        runtime().block_on(storage.insert(&block(byte), 1))
+        let storage = Storage::new("s", cluster("refusals"), table, PATIENCE);
+        runtime().block_on(storage.insert(&block(column, byte), 1))
     };
     insert("strict", "n", 1).unwrap();
     let unknown = insert("nowhere", "n", 1).unwrap_err();
@@ -140,10 +140,10 @@ fn the_same_token_is_written_once_where_the_table_deduplicates() {
     let database = servers::database("dedup");
     let engine = "MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100";
     database.run(&format!("CREATE TABLE t (n UInt8) ENGINE = {engine}")).unwrap();
-    let storage = Storage::new("t", cluster("dedup"), "t", &["n".to_owned()], PATIENCE);
+    let storage = Storage::new("t", cluster("dedup"), "t", PATIENCE);
     let mut builder = BlockBuilder::new();
     builder.append(&[1, 2, 3], 3);
-    let block = builder.finish("same".into());
+    let block = builder.finish("same".into(), ["n".to_owned()].into());
     for attempt in 1..4 {
         runtime().block_on(storage.insert(&block, attempt)).unwrap();
     }
@@ -161,7 +161,7 @@ fn a_rewrite_says_what_it_cost_and_the_same_rows_may_be_written_again() {
     let engine = "ReplacingMergeTree ORDER BY k SETTINGS non_replicated_deduplication_window = 100";
     database.run(&format!("CREATE TABLE t (k UInt64, v String, at DateTime) ENGINE = {engine}")).unwrap();
     database.run("INSERT INTO t SELECT number, 'a', number FROM numbers(1000)").unwrap();
-    let storage = Storage::new("t", cluster("rewrite"), "t", &["k".to_owned(), "v".to_owned()], PATIENCE);
+    let storage = Storage::new("t", cluster("rewrite"), "t", PATIENCE);
     let to = |new: &str, old: &str| {
         let new = format!("'{new}'");
         let first_ten = format!("v = '{old}' AND at < CAST('1970-01-01 00:00:10' AS DateTime)");
@@ -191,7 +191,7 @@ fn a_rewrite_that_still_runs_is_cut_off_by_its_repetition() {
     let database = servers::database("repeated");
     database.run("CREATE TABLE t (k UInt64, v UInt64) ENGINE = ReplacingMergeTree ORDER BY k").unwrap();
     database.run("INSERT INTO t SELECT number, 0 FROM numbers(10)").unwrap();
-    let storage = Arc::new(Storage::new("t", cluster("repeated"), "t", &["k".to_owned()], PATIENCE));
+    let storage = Arc::new(Storage::new("t", cluster("repeated"), "t", PATIENCE));
     let slow = rewrite(&[("k", "k"), ("v", "v + 1 + sleepEachRow(0.25)")], "v = 0");
     let runs = "SELECT count() FROM system.processes WHERE query_id LIKE 'tidegate-rewrite:%' AND query LIKE '%sleepEachRow(0.25)%'";
     let first = std::thread::spawn({

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tidegate::kafka::{Brokers, Publisher, Tail, tail};
+use tidegate::kafka::{Brokers, Publisher, Seen, Tail, tail};
 use tidegate::publish::{Publish, Record};
 use tidegate_tests::{kafka, servers};
 
@@ -64,7 +64,8 @@ fn an_unknown_topic_and_a_message_that_is_too_large_need_somebody() {
 fn shown(what: &Tail, count: usize) -> Vec<(String, Option<String>, Option<String>)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut shown = Vec::new();
-    let done = tail(&brokers(), what, |key, value, time| {
+    let done = tail(&brokers(), what, |seen| {
+        let Seen::Message { key, value, time } = seen else { return true };
         shown.push((text(key), value.map(text), time.map(text)));
         shown.len() < count
     });
@@ -112,6 +113,6 @@ fn a_tail_that_follows_shows_what_comes() {
 #[test]
 fn a_topic_that_is_not_there_is_an_error() {
     let what = Tail { topic: "nowhere".into(), from_beginning: true, follow: false };
-    let error = tail(&brokers(), &what, |_, _, _| true).unwrap_err();
+    let error = tail(&brokers(), &what, |_| true).unwrap_err();
     assert!(error.to_string().contains("failed to read topic \"nowhere\": there is no topic"), "{error}");
 }

@@ -154,8 +154,8 @@ fn not_read_back(database: &Database, table: &Table, output: &Output, written: &
     for table in [&table.name, &copy] {
         let mut block = BlockBuilder::new();
         block.append(&written.data, written.rows.len() as u64);
-        let storage = Storage::new(table, database.cluster(), table, &names, PATIENCE);
-        if let Err(error) = runtime().block_on(storage.insert(&block.finish(table.clone()), 1)) {
+        let storage = Storage::new(table, database.cluster(), table, PATIENCE);
+        if let Err(error) = runtime().block_on(storage.insert(&block.finish(table.clone(), names.clone().into()), 1)) {
             return vec![error.to_string()];
         }
     }

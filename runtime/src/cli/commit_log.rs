@@ -8,8 +8,8 @@ use clap::{Args, Subcommand};
 use super::Failure;
 use crate::commit_log::Record;
 use crate::config::Config;
-use crate::kafka::{Tail, tail};
-use crate::start::Starter;
+use crate::kafka::{Seen, Tail, tail};
+use crate::start::brokers;
 
 #[derive(Debug, Subcommand)]
 pub enum CommitLogCommand {
@@ -38,7 +38,8 @@ pub fn execute(command: &CommitLogCommand, json: bool) -> Result<(), Failure> {
     let topic = topic(&config, args.pipeline.as_deref())?;
     let what = Tail { topic, from_beginning: !args.new, follow: args.follow };
     let mut unknown = 0;
-    let done = tail(&Starter::new(&config).brokers(), &what, |key, value, time| {
+    let done = tail(&brokers(&config), &what, |seen| {
+        let Seen::Message { key, value, time } = seen else { return true };
         match value.map(|value| Record::decode(key, value, time)) {
             Some(Ok(record)) => print(&record, json),
             Some(Err(_)) | None => {

@@ -43,6 +43,8 @@ pub fn dev(args: &DevArgs) -> Result<(), Failure> {
     let folder = args.data.as_ref().unwrap_or(&temporary);
     let clickhouse = ClickHouse::start(launcher()?, folder).map_err(|error| Failure::Unreachable(error.to_string()))?;
     let broker = EmbeddedBroker::start().map_err(|error| Failure::Running(error.to_string()))?;
+    // One process agrees with itself.
+    config.control = None;
     for pipeline in config.pipelines.value.values() {
         let read = std::iter::once((pipeline.topic.value.0.clone(), args.partitions));
         for (topic, partitions) in read.chain(written_topics(pipeline).into_iter().map(|topic| (topic, 1))) {
@@ -57,11 +59,12 @@ pub fn dev(args: &DevArgs) -> Result<(), Failure> {
     }
     println!("kafka       {}", broker.bootstrap());
     println!("clickhouse  {}", clickhouse.url());
+    let state = folder.join("modules");
     let outcome = block_on(async {
         for cluster in config.clickhouse.values() {
             prepare_tables(&clickhouse, &cluster.database.0, &args.schema).await?;
         }
-        run::pipelines(&config).await
+        run::pipelines(config.into(), state).await
     })?;
     drop(clickhouse);
     let _ = std::fs::remove_dir_all(temporary);

@@ -1,11 +1,13 @@
 //! `tidegate dry-run`: everything but reading and writing.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Failure, block_on};
 use crate::config::Config;
 use crate::kafka::{TopicError, partitions};
-use crate::start::{StartError, Starter, written_topics};
+use crate::load::Refusal;
+use crate::start::{StartError, brokers, loader, written_topics};
 
 /// One thing that was looked at.
 struct Finding {
@@ -15,7 +17,7 @@ struct Finding {
 
 pub fn dry_run(path: &Path, json: bool) -> Result<(), Failure> {
     let config = Config::read(path)?;
-    let findings = block_on(look(&config))?;
+    let findings = block_on(look(config.into()))?;
     for finding in &findings {
         finding.print(json);
     }
@@ -30,25 +32,25 @@ pub fn dry_run(path: &Path, json: bool) -> Result<(), Failure> {
     }
 }
 
-async fn look(config: &Config) -> Vec<Finding> {
-    let mut starter = Starter::new(config);
+async fn look(config: Arc<Config>) -> Vec<Finding> {
+    let loader = loader(config.clone());
     let mut findings = Vec::new();
     for name in config.pipelines.value.keys() {
-        let prepared = starter.prepare(name).await;
-        let what = match &prepared {
-            Ok(ready) => {
-                let columns: usize = ready.module.layouts().iter().map(|layout| layout.columns().len()).sum();
-                let module = ready.module.name();
-                let tables: Vec<_> = ready.routes.storages.iter().map(|route| route.storage.as_str()).collect();
+        let loaded = loader.load(name, &loader.configured(name)).await;
+        let what = match &loaded {
+            Ok(fitted) => {
+                let columns: usize = fitted.module.layouts().iter().map(|layout| layout.columns().len()).sum();
+                let module = fitted.module.name();
+                let tables: Vec<_> = fitted.routes.storages.iter().map(|route| route.storage.as_str()).collect();
                 let tables = tables.join(", ");
                 format!("pipeline {name}: {columns} columns of module {} {} fit {tables}", module.name, module.version)
             }
             Err(_) => format!("pipeline {name}: module and tables"),
         };
-        findings.push(Finding { what, problem: prepared.err().map(|error: StartError| error.into()) });
+        findings.push(Finding { what, problem: loaded.err().map(failed(name)) });
     }
-    let topics = topics(config);
-    let brokers = starter.brokers();
+    let topics = topics(&config);
+    let brokers = brokers(&config);
     let asked = topics.clone();
     let found = tokio::task::spawn_blocking(move || partitions(&brokers, &asked)).await.unwrap_or_default();
     for (topic, found) in topics.iter().zip(found) {
@@ -65,6 +67,10 @@ async fn look(config: &Config) -> Vec<Finding> {
         });
     }
     findings
+}
+
+fn failed(pipeline: &str) -> impl Fn(Refusal) -> Failure {
+    |error| StartError::Module { pipeline: pipeline.to_owned(), error }.into()
 }
 
 fn topics(config: &Config) -> Vec<String> {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Failure, block_on};
 use crate::clickhouse::quoted;
 use crate::config::Config;
-use crate::start::Starter;
+use crate::start::loader;
 
 #[derive(Debug, Subcommand)]
 pub enum FlagsCommand {
@@ -36,8 +36,8 @@ pub fn execute(command: &FlagsCommand, json: bool) -> Result<(), Failure> {
     let FlagsCommand::Show(args) = command;
     let config = Config::read(&args.config)?;
     let storage = storage(&config, args.pipeline.as_deref())?;
-    let starter = Starter::new(&config);
-    let (cluster, table) = starter.table(&storage);
+    let loader = loader(config.into());
+    let (cluster, table) = loader.table(&storage);
     let sql = format!(
         "SELECT flag, group_id, max(set_at) AS at FROM {} WHERE project_id = {} AND set_at > now() - INTERVAL 12 HOUR \
          GROUP BY flag, group_id ORDER BY flag, at DESC, group_id FORMAT JSONEachRow",

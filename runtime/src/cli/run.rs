@@ -1,14 +1,17 @@
 //! `tidegate run`: pipelines until a signal.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures::future::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
+use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, block_on};
 use crate::admin::Admin;
 use crate::config::Config;
+use crate::control::Keepers;
 use crate::kafka::Stopper;
 use crate::metrics::Metrics;
 use crate::start::{Running, Starter};
@@ -19,34 +22,57 @@ const EXIT_SIGTERM: u8 = 143;
 
 pub fn run(path: &Path) -> Result<(), Failure> {
     let config = Config::read(path)?;
-    block_on(pipelines(&config))?
+    let state = state_folder(&config, path);
+    block_on(pipelines(config.into(), state))?
+}
+
+/// What the configuration says, else a folder of the user's for this very file: `$XDG_STATE_HOME/tidegate/…`.
+pub(super) fn state_folder(config: &Config, path: &Path) -> PathBuf {
+    if let Some(folder) = &config.state {
+        return path.parent().unwrap_or(Path::new(".")).join(&folder.0);
+    }
+    let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
+    let states = std::env::var_os("XDG_STATE_HOME").map_or_else(|| home.join(".local/state"), PathBuf::from);
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    states.join("tidegate").join(name)
 }
 
 /// Starts every pipeline and waits for the end of all.
-pub(super) async fn pipelines(config: &Config) -> Result<(), Failure> {
-    let (metrics, status) = (Metrics::new(), Status::new());
+pub(super) async fn pipelines(config: Arc<Config>, state: PathBuf) -> Result<(), Failure> {
+    let (metrics, status, keepers) = (Metrics::new(), Status::new(), Keepers::default());
     let token = config.admin.token.as_ref().map(|token| token.value.value());
     let admin = Admin::listen(&config.admin.listen.value.0, token).await;
     let admin = admin.map_err(|error| Failure::Unreachable(error.to_string()))?;
     tracing::info!(url = format!("http://{}", admin.address), "admin port");
-    let serving = admin.serve(status.clone(), metrics.clone());
-    let outcome = start_all(config, &metrics, &status).await;
+    let serving = admin.serve(status.clone(), metrics.clone(), keepers.clone());
+    let outcome = start_all(config, state, &metrics, &status, &keepers).await;
+    keepers.leave().await;
     serving.stop().await;
     outcome
 }
 
-async fn start_all(config: &Config, metrics: &Metrics, status: &Status) -> Result<(), Failure> {
-    let mut starter = Starter::new(config);
+async fn start_all(
+    config: Arc<Config>,
+    state: PathBuf,
+    metrics: &Metrics,
+    status: &Status,
+    keepers: &Keepers,
+) -> Result<(), Failure> {
+    let starter = Starter::new(config.clone(), state).await?;
     let mut prepared = Vec::new();
     for name in config.pipelines.value.keys() {
         prepared.push(starter.prepare(name).await?);
     }
     let mut running = Vec::new();
     for pipeline in prepared {
-        let module = pipeline.module.name().clone();
-        running.push(starter.start(pipeline, metrics, status).await?);
-        let pipeline = &running.last().map(|running| running.name.clone()).unwrap_or_default();
+        let module = pipeline.first.fitted.module.name().clone();
+        let started = starter.start(pipeline, metrics, status).await?;
+        let pipeline = &started.name;
         tracing::info!(pipeline, module = module.name, version = module.version, digest = module.digest, "started");
+        keepers.add(pipeline, started.keeper.clone());
+        running.push(started);
     }
     until_the_end(running).await
 }

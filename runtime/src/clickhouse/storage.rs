@@ -9,12 +9,11 @@ use super::{Class, Cluster, Error, quoted, quoted_one, rewrite};
 use crate::outcome::Rewrite;
 use crate::sink::{Block, Cost, Insert, InsertError};
 
-/// Writes rows with given columns into one table.
+/// Writes rows into one table.
 pub struct Storage {
     name: String,
     cluster: Arc<Cluster>,
     table: String,
-    statement: String,
     rewrite_timeout: Duration,
 }
 
@@ -24,18 +23,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const BLOCK_ROWS: u64 = 1_048_449;
 
 impl Storage {
-    /// `columns` are those of the rows, in their order; `rewrite_timeout` is for one rewrite.
-    pub fn new(name: &str, cluster: Arc<Cluster>, table: &str, columns: &[String], rewrite_timeout: Duration) -> Self {
+    /// `rewrite_timeout` is for one rewrite.
+    pub fn new(name: &str, cluster: Arc<Cluster>, table: &str, rewrite_timeout: Duration) -> Self {
+        Self { name: name.to_owned(), cluster, table: table.to_owned(), rewrite_timeout }
+    }
+
+    fn statement(&self, columns: &[String]) -> String {
         let columns: Vec<_> = columns.iter().map(|column| quoted_one(column)).collect();
-        let statement = format!("INSERT INTO {} ({}) FORMAT RowBinary", quoted(table), columns.join(", "));
-        let (name, table) = (name.to_owned(), table.to_owned());
-        Self { name, cluster, table, statement, rewrite_timeout }
+        format!("INSERT INTO {} ({}) FORMAT RowBinary", quoted(&self.table), columns.join(", "))
     }
 
     fn parameters(&self, block: &Block, attempt: u32) -> Vec<(&'static str, String)> {
         let one_block = block.rows.max(BLOCK_ROWS).to_string();
         vec![
-            ("query", self.statement.clone()),
+            ("query", self.statement(&block.columns)),
             ("decompress", "1".into()),
             ("query_id", format!("{}-{attempt}-{:x}", block.token, std::process::id())),
             ("async_insert", "0".into()),

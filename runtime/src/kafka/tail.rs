@@ -18,16 +18,27 @@ pub struct Tail {
     pub follow: bool,
 }
 
-/// Shows every message of the topic (key, value, header `orig_message_ts`) until `show` says false, or to the end that
-/// was there at the start. Blocks; commits nothing.
+/// What there is to be seen of a topic.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen<'a> {
+    Message {
+        key: &'a [u8],
+        value: Option<&'a [u8]>,
+        /// Header `orig_message_ts`.
+        time: Option<&'a [u8]>,
+    },
+    /// Once: everything that was there at the start has been shown.
+    CaughtUp,
+    /// There was nothing for a while.
+    Nothing,
+}
+
+/// Shows every message of the topic until `show` says false, or to the end that was there at the start. Blocks; commits
+/// nothing.
 ///
 /// # Errors
 /// If the topic cannot be read.
-pub fn tail(
-    brokers: &Brokers,
-    tail: &Tail,
-    mut show: impl FnMut(&[u8], Option<&[u8]>, Option<&[u8]>) -> bool,
-) -> Result<(), Error> {
+pub fn tail(brokers: &Brokers, tail: &Tail, mut show: impl FnMut(Seen<'_>) -> bool) -> Result<(), Error> {
     let failed = |cause: String| Error::Read { topic: tail.topic.clone(), cause };
     let mut config = brokers.config(Role::Consumer, &[]);
     // A group is needed to be made, not to be joined.
@@ -45,16 +56,21 @@ pub fn tail(
         ends.push((number, from, high));
     }
     consumer.assign(&list).map_err(|error| failed(error.to_string()))?;
+    let mut caught_up = false;
     loop {
-        if !tail.follow && ends.iter().all(|(_, at, end)| at >= end) {
-            return Ok(());
+        if !caught_up && ends.iter().all(|(_, at, end)| at >= end) {
+            caught_up = true;
+            if !show(Seen::CaughtUp) || !tail.follow {
+                return Ok(());
+            }
         }
         match consumer.poll(Duration::from_millis(200)) {
             Some(Ok(message)) => {
                 let headers = message.headers();
                 let time =
                     headers.and_then(|all| all.iter().find(|h| h.key == "orig_message_ts").and_then(|h| h.value));
-                if !show(message.key().unwrap_or_default(), message.payload(), time) {
+                let key = message.key().unwrap_or_default();
+                if !show(Seen::Message { key, value: message.payload(), time }) {
                     return Ok(());
                 }
                 if let Some((_, at, _)) = ends.iter_mut().find(|(number, ..)| *number == message.partition()) {
@@ -62,7 +78,12 @@ pub fn tail(
                 }
             }
             Some(Err(error)) => tracing::warn!(%error, topic = tail.topic, "reading a topic"),
-            None => advance_over_holes(&consumer, &tail.topic, &mut ends),
+            None => {
+                advance_over_holes(&consumer, &tail.topic, &mut ends);
+                if !show(Seen::Nothing) {
+                    return Ok(());
+                }
+            }
         }
     }
 }

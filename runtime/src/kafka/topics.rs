@@ -3,7 +3,10 @@
 use std::ffi::CString;
 
 use rdkafka::ClientContext;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
 use super::{Brokers, REQUEST_TIMEOUT, Role};
@@ -36,14 +39,29 @@ pub fn partitions(brokers: &Brokers, topics: &[String]) -> Vec<Result<usize, Top
         let Some(found) = found else { return unknown };
         match found.error() {
             Some(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => unknown,
-            Some(code) => {
-                Err(unreachable(format!("topic {topic:?}: {}", rdkafka::types::RDKafkaErrorCode::from(code))))
-            }
+            Some(code) => Err(unreachable(format!("topic {topic:?}: {}", RDKafkaErrorCode::from(code)))),
             None if found.partitions().is_empty() => unknown,
             None => Ok(found.partitions().len()),
         }
     };
     topics.iter().map(ask).collect()
+}
+
+/// Makes a compacted topic of one partition, unless it is there.
+///
+/// # Errors
+/// If no broker answers, or it refuses.
+pub async fn create_compacted(brokers: &Brokers, topic: &str) -> Result<(), TopicError> {
+    let failed = |cause: String| TopicError::Unreachable { brokers: brokers.bootstrap.clone(), cause };
+    let admin: AdminClient<DefaultClientContext> =
+        brokers.config(Role::Producer, &[]).create().map_err(|error| failed(error.to_string()))?;
+    // The cluster's own replication factor.
+    let new = NewTopic::new(topic, 1, TopicReplication::Fixed(-1)).set("cleanup.policy", "compact");
+    let made = admin.create_topics([&new], &AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT))).await;
+    match made.map_err(|error| failed(error.to_string()))?.remove(0) {
+        Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
+        Err((_, code)) => Err(failed(format!("topic {topic:?} is not there and cannot be made: {code}"))),
+    }
 }
 
 /// The partition's end as the last fetch told it; no question is asked.

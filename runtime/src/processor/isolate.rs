@@ -24,7 +24,12 @@ impl Isolation {
     /// If the module cannot be instantiated and configured.
     pub fn new(module: Module, config: InstanceConfig) -> Result<Self, LoadError> {
         let instance = Some(Instance::new(&module, &config)?);
-        Ok(Self { module, config, instance, failures: Vec::new(), counted: Vec::new() })
+        Ok(Self { instance, ..Self::not_yet(module, config) })
+    }
+
+    /// Its instance is made for the first batch.
+    pub(super) fn not_yet(module: Module, config: InstanceConfig) -> Self {
+        Self { module, config, instance: None, failures: Vec::new(), counted: Vec::new() }
     }
 
     /// Every message of the batch gets an outcome; the parts follow each other, and a rewrite ends its part.

@@ -19,6 +19,8 @@ pub struct Faults {
     pub revoke: f64,
     /// Between two reads: the process dies and starts again.
     pub crash: f64,
+    /// Before a call: another module is switched to, with other columns.
+    pub swap: f64,
 }
 
 impl Faults {
@@ -32,6 +34,7 @@ impl Faults {
         publish_fails: 0.0,
         revoke: 0.0,
         crash: 0.0,
+        swap: 0.0,
     };
 
     pub const ALL: Faults = Faults {
@@ -42,6 +45,7 @@ impl Faults {
         publish_fails: 0.1,
         revoke: 0.08,
         crash: 0.02,
+        swap: 0.1,
         ..Faults::NONE
     };
 }

@@ -1,21 +1,28 @@
 //! The simulated processor, ClickHouse and brokers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::error::Remedy;
 use tidegate::message::MessageBatch;
 use tidegate::offset::{Assignment, Partition, Progress};
-use tidegate::outcome::{DeadLetter, ModuleName, OutputRows, Processed, Reason, Rejection, Replacement, Rewrite};
+use tidegate::outcome::{
+    Answered, DeadLetter, ModuleName, OutputRows, Processed, Reason, Rejection, Replacement, Rewrite,
+};
 use tidegate::processor::Process;
 use tidegate::publish::{Publish, PublishError, Record};
+use tidegate::route::{Route, Routes};
 use tidegate::sink::{Block, Cost, Insert, InsertError};
 use tidegate::source::{Acknowledged, Commit, CommitError, CommitNote};
 use tokio::time::sleep;
 
 use super::world::{Kind, World, kind};
 
-/// Rows are 20 bytes: partition, offset, and the stay in which the message was read, little-endian.
+/// Rows are 21 bytes: partition, offset, the stay in which the message was read, and the module's version,
+/// little-endian. Modules of odd and of even versions have other columns.
 pub struct Processor(pub World);
+
+const ROW_BYTES: usize = 21;
 
 /// One table.
 pub struct Table(pub World);
@@ -27,13 +34,30 @@ pub struct Coordinator(pub World);
 pub struct Brokers(pub World);
 
 impl Process for Processor {
-    fn process(&self, batch: MessageBatch) -> impl Future<Output = Vec<Processed>> + Send + 'static {
+    fn process(&self, batch: MessageBatch) -> impl Future<Output = Answered> + Send + 'static {
         let pause = Duration::from_millis(self.0.pick(0..20));
+        if self.0.chance(|faults| faults.swap) {
+            let mut state = self.0.lock();
+            state.version = state.version.wrapping_add(1);
+        }
+        let version = self.0.lock().version;
         async move {
             sleep(pause).await;
-            parts(&batch).iter().map(outcomes).collect()
+            Answered {
+                parts: parts(&batch).iter().map(|part| outcomes(part, version)).collect(),
+                routes: routes(version).into(),
+            }
         }
     }
+}
+
+fn routes(version: u8) -> Routes {
+    let route = Route { output: "rows".into(), storage: "table".into(), sink: 0, columns: columns(version) };
+    Routes { storages: vec![route], outputs: vec![vec![0]] }
+}
+
+fn columns(version: u8) -> Arc<[String]> {
+    [format!("of version {}", version % 2)].into()
 }
 
 /// Each rewrite ends a part.
@@ -45,7 +69,7 @@ fn parts(batch: &MessageBatch) -> Vec<MessageBatch> {
     starts.zip(&ends).map(|(start, end)| batch.part(start..*end)).collect()
 }
 
-fn outcomes(batch: &MessageBatch) -> Processed {
+fn outcomes(batch: &MessageBatch, version: u8) -> Processed {
     let mut rows = OutputRows::default();
     let mut processed = Processed { progress: batch.progress(), ..Processed::default() };
     for message in batch.iter() {
@@ -59,6 +83,7 @@ fn outcomes(batch: &MessageBatch) -> Processed {
                 rows.data.extend(number.to_le_bytes());
                 rows.data.extend(offset.to_le_bytes());
                 rows.data.extend(stay.0.to_le_bytes());
+                rows.data.push(version);
                 rows.ends.push(rows.data.len() as u32);
             }
             Kind::Skip => counts.skipped += 1,
@@ -130,17 +155,18 @@ impl Table {
     fn take(&self, block: &Block) {
         let rows = uncompressed(&block.body);
         assert_eq!(rows.len() as u64, block.raw_bytes, "a block says how long it is");
-        assert_eq!(rows.len() as u64, block.rows * 20, "a block says how many rows it has");
+        assert_eq!(rows.len() as u64, block.rows * ROW_BYTES as u64, "a block says how many rows it has");
         let mut state = self.0.lock();
         state.note(format!("insert of {} rows", block.rows));
         if !state.tokens.insert(block.token.clone()) {
             state.note("its token is known, dropped".into());
             return;
         }
-        for row in rows.chunks_exact(20) {
+        for row in rows.chunks_exact(ROW_BYTES) {
             let partition = i32::from_le_bytes(row[..4].try_into().expect("4 bytes"));
             let offset = i64::from_le_bytes(row[4..12].try_into().expect("8 bytes"));
-            let stay = u64::from_le_bytes(row[12..].try_into().expect("8 bytes"));
+            let stay = u64::from_le_bytes(row[12..20].try_into().expect("8 bytes"));
+            assert_eq!(block.columns, columns(row[20]), "a block has the columns of its rows");
             state.write(partition, offset, Assignment(stay));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate::accumulate::{Limits, Route, Routes};
+use tidegate::accumulate::Limits;
 use tidegate::dead_letter::{self, DeadLetters};
 use tidegate::metrics::Metrics;
 use tidegate::pipeline::Pipeline;
@@ -74,10 +74,6 @@ fn pipeline(world: &World) -> Pipeline<Processor, Table, Coordinator, Brokers> {
     Pipeline {
         processor: Processor(world.clone()),
         calls_in_flight_max: 4,
-        routes: Routes {
-            storages: vec![Route { output: "rows".into(), storage: "table".into() }],
-            outputs: vec![vec![0]],
-        },
         limits: Limits { rows_max: 40, bytes_max: 1 << 20, time_max: Duration::from_millis(100) },
         sinks,
         settler: Settler {

@@ -37,6 +37,8 @@ pub struct State {
     /// The stay that each partition is in; none while it is with nobody.
     pub assignments: BTreeMap<i32, Assignment>,
     pub assignment_last: u64,
+    /// Of the module that processes now.
+    pub version: u8,
     /// Crashes and revocations whose drain did not end in time: after these, rows may be there twice.
     pub abandoned: u32,
     pub violations: Vec<String>,
@@ -71,6 +73,7 @@ impl World {
             commit_log: BTreeMap::new(),
             assignments: BTreeMap::new(),
             assignment_last: 0,
+            version: 0,
             abandoned: 0,
             violations: Vec::new(),
         };

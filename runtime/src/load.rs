@@ -1,0 +1,252 @@
+//! A module for a pipeline: compiled, understood, compared with the tables, configured. What fails here changes nothing
+//! that runs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use tidegate_rows::Layout;
+
+use crate::clickhouse::{self, Cluster};
+use crate::config::{self, Config};
+use crate::processor::{Engine, InstanceConfig, Interruption, Limits, LoadError, Module, Ready};
+use crate::route::{Route, Routes};
+
+/// Loads modules for the pipelines of a configuration.
+#[derive(Clone)]
+pub struct Loader {
+    config: Arc<Config>,
+    cache: PathBuf,
+    engines: Arc<Mutex<BTreeMap<bool, Engine>>>,
+    clusters: Arc<BTreeMap<String, Arc<Cluster>>>,
+}
+
+/// Where a module is to come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// As a configuration says it.
+    pub source: String,
+    /// SHA-256 that the component must have, hexadecimal.
+    pub digest: Option<String>,
+}
+
+/// A module that fits its pipeline.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// Where it came from.
+    pub source: String,
+    pub module: Module,
+    pub instance: InstanceConfig,
+    pub routes: Arc<Routes>,
+}
+
+/// Why a pipeline cannot run a module.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error(transparent)]
+    Module(LoadError),
+    /// The tables, the module and the configuration do not fit each other.
+    #[error("module {module} does not fit: {}", differences.join("; "))]
+    Mismatch { module: String, differences: Vec<String> },
+    #[error("storage {storage:?}: {error}")]
+    Table { storage: String, error: clickhouse::Error },
+    #[error("failed to set up the sandbox: {0}")]
+    Sandbox(String),
+}
+
+impl Loader {
+    /// Compiled code is kept in `cache`.
+    pub fn new(config: Arc<Config>, cache: PathBuf) -> Self {
+        let clusters = config.clickhouse.iter().map(|(name, cluster)| {
+            let settings = clickhouse::Settings {
+                hosts: cluster.hosts.value.iter().map(|host| host.0.clone()).collect(),
+                database: cluster.database.0.clone(),
+                user: cluster.user.0.clone(),
+                password: cluster.password.as_ref().map(|secret| secret.value.value()).unwrap_or_default(),
+                timeout: cluster.timeout.0,
+            };
+            (name.clone(), Arc::new(Cluster::new(settings)))
+        });
+        let clusters = Arc::new(clusters.collect());
+        Self { config, cache, engines: Arc::default(), clusters }
+    }
+
+    /// Where the configuration says that a pipeline's module comes from.
+    pub fn configured(&self, pipeline: &str) -> Origin {
+        Origin { source: self.module(pipeline).source.value.0.clone(), digest: None }
+    }
+
+    /// Fetches, compiles, compares and tests a module for a pipeline.
+    ///
+    /// # Errors
+    /// See [`Refusal`]; nothing that runs has changed.
+    pub async fn load(&self, pipeline: &str, origin: &Origin) -> Result<Fitted, Refusal> {
+        let engine = self.engine(self.module(pipeline).interruption.into())?;
+        let path = PathBuf::from(origin.source.strip_prefix("file:").unwrap_or(&origin.source));
+        let cache = self.cache.clone();
+        let module = in_the_background(move || Module::load(&engine, &path, &cache)).await.map_err(Refusal::Module)?;
+        self.fit(pipeline, origin.source.clone(), module).await
+    }
+
+    /// Changes when a watched source may have changed; none for sources that are not watched.
+    pub fn stamp(&self, pipeline: &str, source: &str) -> Option<String> {
+        if !self.module(pipeline).watch {
+            return None;
+        }
+        let file = std::fs::metadata(source.strip_prefix("file:")?).ok()?;
+        Some(format!("{:?} {}", file.modified().ok()?, file.len()))
+    }
+
+    /// Makes the instances: after this, nothing can go wrong when the module is switched to.
+    ///
+    /// # Errors
+    /// If the module refuses its configuration, or the machine gives no memory.
+    pub async fn ready(&self, fitted: &Fitted, threads: usize) -> Result<Arc<Ready>, Refusal> {
+        let Fitted { module, instance, routes, .. } = fitted.clone();
+        let made = in_the_background(move || Ready::new(module, instance, routes, threads)).await;
+        made.map_err(Refusal::Module)
+    }
+
+    /// The cluster of a storage of the configuration, and its table.
+    pub fn table(&self, storage: &str) -> (Arc<Cluster>, &str) {
+        let storage = &self.config.storages[storage];
+        (self.clusters[&storage.cluster.value.0].clone(), &storage.table.0)
+    }
+
+    /// Compares the module's columns with the tables that the pipeline sends them to.
+    async fn fit(&self, name: &str, source: String, module: Module) -> Result<Fitted, Refusal> {
+        let pipeline = &self.config.pipelines.value[name];
+        let mismatch = |differences| {
+            let name = module.name();
+            Refusal::Mismatch { module: format!("{} {}", name.name, name.version), differences }
+        };
+        let routes = routes(pipeline, &module).map_err(mismatch)?;
+        let mut layouts: Vec<Layout> = module.layouts().to_vec();
+        let mut differences = Vec::new();
+        for (index, Route { storage, .. }) in routes.storages.iter().enumerate() {
+            let output = routes.outputs.iter().position(|to| to.contains(&index)).unwrap_or(0);
+            let declared = &module.layouts()[output];
+            let (cluster, table) = self.table(storage);
+            let described = cluster.describe(table).await;
+            let described = described.map_err(|error| Refusal::Table { storage: storage.clone(), error })?;
+            differences.extend(compare(declared, &described, table));
+            if let Ok(real) = Layout::parse(written(&described))
+                && declared.differences(&real).is_empty()
+            {
+                let types = declared.as_in(&real);
+                // Rows are walked once, so one layout must be that of all tables of an output.
+                if routes.outputs[output].first() == Some(&index) {
+                    layouts[output] = types;
+                } else if layouts[output] != types {
+                    differences.push(format!("table {table:?} has other types than the first table of its output"));
+                }
+            }
+        }
+        if !differences.is_empty() {
+            return Err(mismatch(differences));
+        }
+        let of = self.module(name);
+        let limits = Limits { memory_bytes_max: of.memory.0 as usize, base: of.base.0, per_message: of.per_message.0 };
+        let topics = vec![pipeline.topic.value.0.clone()];
+        let instance = InstanceConfig { params: of.params.to_string(), topics, limits, layouts };
+        Ok(Fitted { source, module, instance, routes: Arc::new(routes) })
+    }
+
+    fn module(&self, pipeline: &str) -> &config::Module {
+        &self.config.modules[&self.config.pipelines.value[pipeline].module.value.0]
+    }
+
+    fn engine(&self, interruption: Interruption) -> Result<Engine, Refusal> {
+        let mut engines = self.engines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let key = interruption == Interruption::Epoch;
+        if let Some(engine) = engines.get(&key) {
+            return Ok(engine.clone());
+        }
+        let engine = Engine::new(interruption).map_err(|error| Refusal::Sandbox(error.to_string()))?;
+        engines.insert(key, engine.clone());
+        Ok(engine)
+    }
+}
+
+impl Origin {
+    pub fn of(source: &str, digest: &str) -> Self {
+        Self { source: source.to_owned(), digest: Some(digest.to_owned()) }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.digest {
+            Some(digest) => write!(f, "{}@sha256:{digest}", self.source),
+            None => f.write_str(&self.source),
+        }
+    }
+}
+
+impl Fitted {
+    pub fn digest(&self) -> &str {
+        &self.module.name().digest
+    }
+}
+
+/// The storages of a pipeline, each once: what [`Route::sink`] is an index into.
+pub fn storages(pipeline: &config::Pipeline) -> Vec<&str> {
+    let mut storages: Vec<&str> = Vec::new();
+    for storage in pipeline.outputs.value.values().flatten() {
+        if !storages.contains(&storage.value.0.as_str()) {
+            storages.push(&storage.value.0);
+        }
+    }
+    storages
+}
+
+/// Compiling takes a second of CPU: not on a thread that others wait for.
+async fn in_the_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}
+
+/// The columns that may be written, with their types.
+fn written(described: &[clickhouse::Column]) -> impl Iterator<Item = (String, &str)> {
+    let computed = |column: &&clickhouse::Column| matches!(column.default_kind.as_str(), "MATERIALIZED" | "ALIAS");
+    described.iter().filter(move |column| !computed(column)).map(|column| (column.name.clone(), column.kind.as_str()))
+}
+
+fn compare(declared: &Layout, described: &[clickhouse::Column], table: &str) -> Vec<String> {
+    let names: Vec<&str> = declared.columns().iter().map(|column| column.name.as_str()).collect();
+    let of_declared = written(described).filter(|(name, _)| names.contains(&name.as_str()));
+    match Layout::parse(of_declared) {
+        Ok(real) => declared.differences(&real).iter().map(|text| format!("table {table:?}: {text}")).collect(),
+        Err(error) => vec![format!("table {table:?}: {error}")],
+    }
+}
+
+fn routes(config: &config::Pipeline, module: &Module) -> Result<Routes, Vec<String>> {
+    let sinks = storages(config);
+    let mut routes = Routes { storages: Vec::new(), outputs: Vec::new() };
+    let (outputs, mut differences) = (&module.manifest().outputs, Vec::new());
+    for name in config.outputs.value.keys() {
+        if !outputs.iter().any(|output| output.name == *name) {
+            let known: Vec<_> = outputs.iter().map(|output| output.name.as_str()).collect();
+            differences.push(format!("the module has no output {name:?}; it has {}", known.join(", ")));
+        }
+    }
+    for output in outputs {
+        let Some(storages) = config.outputs.value.get(&output.name) else {
+            differences.push(format!("output {:?} of the module goes to no storage", output.name));
+            continue;
+        };
+        let columns: Arc<[String]> = output.columns.iter().map(|(name, _)| name.clone()).collect();
+        let mut to = Vec::new();
+        for storage in storages {
+            let storage = storage.value.0.clone();
+            let sink = sinks.iter().position(|sink| *sink == storage).unwrap_or_default();
+            to.push(routes.storages.len());
+            routes.storages.push(Route { output: output.name.clone(), storage, sink, columns: columns.clone() });
+        }
+        routes.outputs.push(to);
+    }
+    if differences.is_empty() { Ok(routes) } else { Err(differences) }
+}

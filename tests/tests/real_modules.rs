@@ -1,0 +1,243 @@
+//! Modules loaded, swapped, rolled back and refused while messages flow, on real servers.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tidegate_tests::pipeline::Bed;
+use tidegate_tests::tidegate::{Tidegate, wait_until};
+use tidegate_tests::{kafka, variant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Sends so many messages to each partition.
+fn send(bed: &Bed, per_partition: u64) {
+    let sender = kafka::Sender::new(&bed.kafka, &bed.topic()).unwrap();
+    for _ in 0..per_partition {
+        for partition in 0..bed.partitions {
+            sender.send(Some(partition), "k", Some(b"{}")).unwrap();
+        }
+    }
+    sender.flush().unwrap();
+}
+
+fn settled(bed: &Bed) {
+    wait_until(PATIENCE, || bed.is_done()).unwrap_or_else(|error| panic!("{}: {error}", bed.name));
+}
+
+/// Rows of a version.
+fn rows(bed: &Bed, version: u32) -> u64 {
+    bed.database.number(&format!("SELECT count() FROM variant WHERE version = {version}")).unwrap()
+}
+
+fn load(process: &Tidegate, bed: &Bed, version: u32, mode: &str) -> (bool, String) {
+    let file = variant::write(&bed.folder, version, mode);
+    process.module(&["load", &bed.name, file.to_str().unwrap()]).unwrap()
+}
+
+/// A process that has joined its group.
+fn started(bed: &Bed, process: &str) -> Tidegate {
+    let process = bed.start(process).unwrap();
+    let joined = || Ok(process.get("/readyz").is_ok_and(|answer| answer == "ready\n"));
+    wait_until(PATIENCE, joined).unwrap_or_else(|error| panic!("{error}: {}", process.log()));
+    process
+}
+
+fn history(process: &Tidegate, bed: &Bed) -> Vec<Value> {
+    let answer = process.get(&format!("/modules/{}/history", bed.name)).unwrap();
+    serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
+}
+
+fn succeeded((done, text): (bool, String)) -> String {
+    assert!(done, "{text}");
+    text
+}
+
+fn refused((done, text): (bool, String)) -> String {
+    assert!(!done, "{text}");
+    text
+}
+
+#[test]
+fn modules_are_loaded_rolled_back_pinned_and_remembered() {
+    let bed = Bed::of_variants("modules-changed", 2).unwrap();
+    let process = started(&bed, "first");
+    send(&bed, 50);
+    settled(&bed);
+    assert_eq!(rows(&bed, 1), 100);
+
+    let text = succeeded(load(&process, &bed, 2, "good"));
+    assert!(text.contains("variant 2.0.0"), "{text}");
+    send(&bed, 50);
+    settled(&bed);
+    assert_eq!((rows(&bed, 1), rows(&bed, 2)), (100, 100));
+
+    succeeded(process.module(&["rollback", &bed.name]).unwrap());
+    succeeded(process.module(&["pin", &bed.name]).unwrap());
+    let text = refused(load(&process, &bed, 3, "good"));
+    assert!(text.contains("is pinned to") && text.contains("unpin it first"), "{text}");
+    let text = refused(process.module(&["load", "other", "file:x"]).unwrap());
+    assert!(text.contains("there is no pipeline \"other\" here; there is modules-changed"), "{text}");
+    succeeded(process.module(&["unpin", &bed.name]).unwrap());
+    send(&bed, 50);
+    settled(&bed);
+    assert_eq!((rows(&bed, 1), rows(&bed, 2)), (200, 100));
+
+    succeeded(load(&process, &bed, 3, "good"));
+    process.kill();
+    let process = started(&bed, "first");
+    send(&bed, 50);
+    settled(&bed);
+    assert_eq!(rows(&bed, 3), 100, "the module that was loaded is there after a restart");
+    let ran: Vec<_> = history(&process, &bed).iter().map(|entry| entry["module"].clone()).collect();
+    assert_eq!(ran, ["variant 1.0.0", "variant 2.0.0", "variant 1.0.0", "variant 3.0.0"]);
+    let table = succeeded(process.module(&["history", &bed.name]).unwrap());
+    assert!(table.lines().nth(3).unwrap().contains("rollback"), "{table}");
+}
+
+#[test]
+fn a_wider_module_writes_its_column_once_the_table_has_it() {
+    let bed = Bed::of_variants("modules-wider", 2).unwrap();
+    let process = started(&bed, "first");
+    let text = refused(load(&process, &bed, 2, "wider"));
+    assert!(text.contains("extra"), "{text}");
+    bed.database.run("ALTER TABLE variant ADD COLUMN extra UInt8").unwrap();
+    succeeded(load(&process, &bed, 2, "wider"));
+    send(&bed, 10);
+    settled(&bed);
+    assert_eq!(bed.database.number("SELECT count() FROM variant WHERE extra = 7").unwrap(), 20);
+    drop(process);
+}
+
+#[test]
+fn a_file_that_changes_is_loaded() {
+    let mut bed = Bed::of_variants("modules-watched", 1).unwrap();
+    let file = bed.folder.join("watched.wasm");
+    std::fs::write(&file, variant::bytes(1, "good")).unwrap();
+    bed.source = format!("file:{}", file.display());
+    let process = started(&bed, "first");
+    std::fs::write(&file, variant::bytes(2, "good")).unwrap();
+    wait_until(PATIENCE, || Ok(history(&process, &bed).iter().any(|entry| entry["because"] == "watch"))).unwrap();
+    std::fs::write(&file, &variant::bytes(3, "good")[..1000]).unwrap();
+    wait_until(PATIENCE, || Ok(history(&process, &bed).iter().any(|entry| entry["refused"].is_string()))).unwrap();
+    send(&bed, 10);
+    settled(&bed);
+    assert_eq!(rows(&bed, 2), 10, "half a file changes nothing");
+}
+
+#[test]
+fn a_new_module_that_traps_is_rolled_back_by_itself() {
+    let bed = Bed::of_variants("modules-breaker", 4).unwrap();
+    let process = started(&bed, "first");
+    succeeded(load(&process, &bed, 2, "trap"));
+    send(&bed, 500);
+    settled(&bed);
+    let (written, letters) = (rows(&bed, 1), bed.letters().unwrap().len() as u64);
+    assert_eq!(written + letters, 2000, "every message has one end");
+    assert!(written > 0 && letters >= 100, "{written} rows, {letters} dead letters");
+    let history = history(&process, &bed);
+    let last = &history[history.len() - 2..];
+    assert!(last[0]["refused"].as_str().unwrap().starts_with("rolled back: "), "{last:?}");
+    assert_eq!((&last[1]["because"], &last[1]["module"]), (&"breaker".into(), &"variant 1.0.0".into()));
+    assert!(process.log().contains("the module is rolled back: it does too much harm"));
+}
+
+#[test]
+fn an_old_module_that_traps_is_paused_until_another_is_loaded() {
+    let mut bed = Bed::of_variants("modules-paused", 4).unwrap();
+    bed.source = format!("file:{}", variant::write(&bed.folder, 1, "trap").display());
+    let process = started(&bed, "first");
+    send(&bed, 5000);
+    wait_until(PATIENCE, || Ok(process.get("/readyz")?.contains("paused: "))).unwrap();
+    let why = process.get("/readyz").unwrap();
+    assert!(why.contains("of the last") && why.contains("tidegate module resume modules-paused"), "{why}");
+    succeeded(load(&process, &bed, 2, "good"));
+    settled(&bed);
+    assert_eq!(process.get("/readyz").unwrap(), "ready\n");
+    let (written, letters) = (rows(&bed, 2), bed.letters().unwrap().len() as u64);
+    assert_eq!(written + letters, 20_000, "every message has one end");
+    assert!(written > 10_000, "{written} rows, {letters} dead letters");
+}
+
+#[test]
+fn a_fleet_follows_one_command() {
+    let mut bed = Bed::of_variants("modules-fleet", 4).unwrap();
+    bed.globals = "control: { topic: modules-fleet-control }".into();
+    bed.module = "base: 50ms, per_message: 100us, memory: 96MiB".into();
+    let (first, second) = (started(&bed, "first"), started(&bed, "second"));
+    bed.module = "base: 50ms, per_message: 100us, memory: 32MiB".into();
+    let third = started(&bed, "third");
+    wait_until(PATIENCE, || Ok(first.get("/modules")?.matches("\"member\"").count() == 3)).unwrap();
+
+    let before = std::time::Instant::now();
+    succeeded(load(&first, &bed, 2, "good"));
+    let took = before.elapsed();
+    for process in [&first, &second, &third] {
+        let answer: Value = serde_json::from_str(&process.get("/modules").unwrap()).unwrap();
+        assert_eq!(answer[0]["module"], "variant 2.0.0", "after {took:?}");
+    }
+    println!("three processes ran what one was told after {took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+
+    // What one of them cannot run, it says, and keeps the module before.
+    let text = refused(load(&first, &bed, 3, "init-memory"));
+    assert!(text.contains("refused") && text.contains("1 process(es) of the fleet"), "{text}");
+    let answer: Value = serde_json::from_str(&third.get("/modules").unwrap()).unwrap();
+    assert_eq!(answer[0]["module"], "variant 2.0.0");
+    assert!(answer[0]["why"].as_str().unwrap().contains("memory"), "{answer}");
+
+    // Who comes back has it.
+    second.kill();
+    bed.module = "base: 50ms, per_message: 100us, memory: 96MiB".into();
+    let second = started(&bed, "second");
+    let answer: Value = serde_json::from_str(&second.get("/modules").unwrap()).unwrap();
+    assert_eq!(answer[0]["module"], "variant 3.0.0");
+}
+
+/// Two versions take turns while messages flow: nothing is lost or doubled, nobody rebalances, and no partition goes back.
+#[test]
+fn swaps_under_load_lose_nothing() {
+    const SWAPS: usize = 40;
+    let mut bed = Bed::of_variants("modules-swapped", 8).unwrap();
+    bed.batch = "{ rows: 50000, bytes: 16MiB, time: 500ms }".into();
+    let process = started(&bed, "first");
+    let files = [variant::write(&bed.folder, 1, "good"), variant::write(&bed.folder, 2, "good")];
+    let over = AtomicBool::new(false);
+    let sent = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut sent = 0;
+            while !over.load(Ordering::Acquire) {
+                send(&bed, 250);
+                sent += 250 * bed.partitions as u64;
+            }
+            sent
+        });
+        for swap in 0..SWAPS {
+            succeeded(process.module(&["load", &bed.name, files[(swap + 1) % 2].to_str().unwrap()]).unwrap());
+        }
+        over.store(true, Ordering::Release);
+        sender.join().unwrap()
+    });
+    settled(&bed);
+    let number = |sql: &str| bed.database.number(sql).unwrap();
+    assert_eq!(number("SELECT count() FROM variant"), sent);
+    assert_eq!(number("SELECT uniqExact(partition, offset) FROM variant"), sent);
+    let changes = "SELECT max(changes) FROM (SELECT partition, countIf(version != before) AS changes FROM (SELECT partition, \
+         version, lagInFrame(version, 1, version) OVER (PARTITION BY partition ORDER BY offset) AS before FROM variant) GROUP BY partition)";
+    assert!(number(changes) <= SWAPS as u64, "a partition went back to an earlier version");
+    assert!(number("SELECT count() FROM variant WHERE version = 2") > 0);
+    let metrics = process.get("/metrics").unwrap();
+    let rebalances = metrics.lines().filter(|line| line.starts_with("tidegate_rebalances_total")).count();
+    assert_eq!(rebalances, 1, "only the first assignment: {metrics}");
+    let mut gaps: Vec<u64> = history(&process, &bed).iter().filter_map(|entry| entry["gap_us"].as_u64()).collect();
+    gaps.sort_unstable();
+    let at = |share: f64| gaps[((gaps.len() - 1) as f64 * share) as usize] as f64 / 1000.0;
+    println!(
+        "{SWAPS} swaps, {sent} messages; gaps: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
+}
