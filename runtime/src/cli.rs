@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::ConfigError;
+use crate::error::Remedy;
 use crate::start::StartError;
 
 /// Kafka through WebAssembly processors into ClickHouse, with a commit log that is true.
@@ -161,6 +162,10 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let text = error.to_string();
         match error {
+            StartError::Fetch { error, .. } => match error.remedy() {
+                Remedy::Retry => Failure::Unreachable(text),
+                Remedy::Hold => Failure::Usage(text),
+            },
             StartError::Module { .. } | StartError::Schema { .. } => Failure::Usage(text),
             StartError::Mismatch { .. } => {
                 let hint = "hint: change the table (ALTER TABLE … ADD COLUMN), or use a module that fits it";

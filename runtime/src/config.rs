@@ -3,24 +3,27 @@
 
 mod check;
 mod error;
+mod fetch;
 mod intake;
 mod reference;
 mod scalar;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 pub use error::{ConfigError, Problem};
+pub use fetch::Auth;
 pub use intake::{Schema, Select};
 pub use reference::{Property, Reference};
 pub use scalar::{Count, Duration, Ratio, Size, Text};
 
 use crate::dead_letter::Policy;
 use crate::kafka;
+use crate::module_source::ModuleSource;
 use crate::outcome::Reason;
 use crate::processor::Interruption;
 
@@ -81,9 +84,18 @@ pub struct Cluster {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Module {
-    /// `file:PATH`; a relative path starts at the configuration file.
+    /// `file:PATH`, `dir:PATH`, `https://…` or `oci://HOST/REPOSITORY:TAG`, which may end in `#sha256:…`; a relative path
+    /// starts at the configuration file.
     #[schemars(with = "String")]
-    pub source: Spanned<Text>,
+    pub source: Spanned<ModuleSource>,
+    /// Who asks the server or the registry.
+    #[serde(default)]
+    #[schemars(with = "Option<Auth>")]
+    pub auth: Option<Spanned<Auth>>,
+    /// Whether what is sent over the network may be read there: plain HTTP to a registry elsewhere, a secret over plain
+    /// HTTP.
+    #[serde(default)]
+    pub insecure: bool,
     /// Linear memory of one instance.
     #[serde(default = "Size::memory")]
     pub memory: Size,
@@ -289,6 +301,8 @@ impl Config {
 
     fn read_secrets(&mut self, folder: &Path) -> Vec<Problem> {
         let passwords = self.clickhouse.values_mut().filter_map(|cluster| cluster.password.as_mut());
+        let of_modules = self.modules.values_mut().filter_map(|module| module.auth.as_mut());
+        let passwords = passwords.chain(of_modules.filter_map(|auth| auth.value.secret()));
         let passwords = passwords.chain(&mut self.admin.token).map(|secret| (secret.referenced, &mut secret.value));
         let properties = self.kafka.properties.values_mut().filter_map(|property| match &mut property.value {
             Property::Secret(reference) => Some((property.referenced, reference)),
@@ -326,9 +340,7 @@ impl Config {
 
     fn resolve_paths(&mut self, folder: &Path) {
         for module in self.modules.values_mut() {
-            if let Some(path) = module.source.value.0.strip_prefix("file:") {
-                module.source.value.0 = format!("file:{}", folder.join(path).display());
-            }
+            module.source.value.start_at(folder);
         }
         for schema in self.pipelines.value.values_mut().filter_map(|pipeline| pipeline.schema.as_mut()) {
             schema.file.value.0 = folder.join(&schema.file.value.0).display().to_string();
@@ -338,12 +350,6 @@ impl Config {
     /// The JSON Schema of the file.
     pub fn schema() -> serde_json::Value {
         schemars::schema_for!(Config).into()
-    }
-}
-
-impl Module {
-    pub fn path(&self) -> PathBuf {
-        self.source.value.0.strip_prefix("file:").unwrap_or(&self.source.value.0).into()
     }
 }
 

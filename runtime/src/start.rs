@@ -12,6 +12,7 @@ use crate::config::{self, Config};
 use crate::dead_letter::{self, DeadLetters};
 use crate::kafka::{self, Brokers, Committer, Publisher, Source, Stopper};
 use crate::metrics::Metrics;
+use crate::module_source::FetchError;
 use crate::pipeline::Pipeline;
 use crate::processor::{Engine, InstanceConfig, Interruption, Limits, LoadError, Module, Pool};
 use crate::schema::{Check, Schema, SchemaError};
@@ -22,6 +23,8 @@ use crate::status::Status;
 /// Why a pipeline cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    #[error("pipeline {pipeline:?}: {error}")]
+    Fetch { pipeline: String, error: FetchError },
     #[error("pipeline {pipeline:?}: {error}")]
     Module { pipeline: String, error: LoadError },
     /// The tables, the module and the configuration do not fit each other.
@@ -63,7 +66,7 @@ pub struct Starter<'a> {
     clusters: BTreeMap<&'a str, Arc<Cluster>>,
 }
 
-/// Where compiled modules and fetched engines are kept: `$TIDEGATE_CACHE`, else the user's cache folder.
+/// Where fetched and compiled modules and fetched engines are kept: `$TIDEGATE_CACHE`, else the user's cache folder.
 pub fn cache_folder() -> PathBuf {
     tidegate_engines::cache_folder()
 }
@@ -99,7 +102,7 @@ impl<'a> Starter<'a> {
     pub async fn prepare(&mut self, name: &str) -> Result<Prepared, StartError> {
         let config = self.config;
         let pipeline = &config.pipelines.value[name];
-        let module = self.module(name, &pipeline.module.value.0)?;
+        let module = self.module(name, &pipeline.module.value.0).await?;
         let mismatch = |differences| StartError::Mismatch { pipeline: name.to_owned(), differences };
         let routes = routes(pipeline, &module).map_err(mismatch)?;
         let mut layouts: Vec<Layout> = module.layouts().to_vec();
@@ -182,8 +185,10 @@ impl<'a> Starter<'a> {
         Ok(Running { name, ended: Box::pin(both_end(running, ended, stopper.clone())), stopper })
     }
 
-    fn module(&mut self, pipeline: &str, name: &str) -> Result<Module, StartError> {
+    async fn module(&mut self, pipeline: &str, name: &str) -> Result<Module, StartError> {
         let module = &self.config.modules[name];
+        let fetched = module.source.value.fetch(&module.fetch_settings(cache_folder().join("components"))).await;
+        let fetched = fetched.map_err(|error| StartError::Fetch { pipeline: pipeline.to_owned(), error })?;
         let interruption = Interruption::from(module.interruption);
         let engine = match self.engines.entry(interruption == Interruption::Epoch) {
             std::collections::btree_map::Entry::Occupied(engine) => engine.into_mut(),
@@ -192,7 +197,7 @@ impl<'a> Starter<'a> {
                 place.insert(engine)
             }
         };
-        Module::load(engine, &module.path(), &self.cache)
+        Module::compile(engine, &fetched.wasm, &fetched.origin, &self.cache)
             .map_err(|error| StartError::Module { pipeline: pipeline.to_owned(), error })
     }
 

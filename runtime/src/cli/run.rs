@@ -46,7 +46,7 @@ async fn start_all(config: &Config, metrics: &Metrics, status: &Status) -> Resul
         let module = pipeline.module.name().clone();
         running.push(starter.start(pipeline, metrics, status).await?);
         let pipeline = &running.last().map(|running| running.name.clone()).unwrap_or_default();
-        tracing::info!(pipeline, module = module.name, version = module.version, digest = module.digest, "started");
+        tracing::info!(pipeline, module = module.name, version = module.version, digest = %module.digest, "started");
     }
     until_the_end(running).await
 }

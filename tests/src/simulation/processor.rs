@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidegate::digest::Digest;
 use tidegate::error::Remedy;
 use tidegate::message::MessageBatch;
 use tidegate::offset::{Assignment, Partition, Progress};
@@ -78,7 +79,7 @@ fn outcomes(batch: &MessageBatch) -> Processed {
             Kind::Reject => {
                 counts.dead_letters += 1;
                 let rejection = Rejection::new(Reason::Invalid, "of this kind");
-                let module = ModuleName { name: "simulated".into(), version: "1".into(), digest: "0".into() };
+                let module = ModuleName { name: "simulated".into(), version: "1".into(), digest: Digest::of(b"") };
                 processed.dead_letters.push(DeadLetter::of(&message, rejection, module.into()));
             }
         }
