@@ -87,7 +87,7 @@ impl Found {
             }
             let Some(auth) = &module.auth else { continue };
             if !auth.value.is_whole() {
-                let text = format!("module {name:?} has no clear auth");
+                let text = format!("module {name:?} has an auth that is neither a user with a password nor a token");
                 self.at(
                     auth,
                     text,
