@@ -133,7 +133,11 @@ mod tests {
             ("oci://acme/errors:1", "source \"oci://acme/errors:1\" names no host of a registry", image),
             ("oci://h:1/errors", "source \"oci://h:1/errors\" names neither a tag nor a digest", image),
             ("oci://h:1/Errors:1", "source \"oci://h:1/Errors:1\" names no image (invalid reference format)", image),
-            ("oci://h:1/e@sha256:12", "source \"oci://h:1/e@sha256:12\" names no image (invalid digest length)", image),
+            (
+                "oci://h:1/e@sha256:12",
+                "source \"oci://h:1/e@sha256:12\" names no image (invalid reference format)",
+                image,
+            ),
         ];
         for (text, what, way_out) in wrong {
             assert_eq!(parsed(text), Err(format!("{what}{way_out}")));
