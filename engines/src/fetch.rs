@@ -27,6 +27,10 @@ const CHDB_VERSION: &str = "26.7.3-stable.1";
 const CHDB_SHA256: &str = "c0d32b129e988f2b9a9a31c9141aecf5e1e2453f9a079efc4d36ab8e3f92b2ad";
 const KAFKA_VERSION: &str = "4.1.1";
 const KAFKA_SHA256: &str = include_str!("kafka-jars.sha256");
+const CRANE_MODULE: &str = "github.com/google/go-containerregistry";
+/// The last that Debian 12's Go can build.
+const CRANE_VERSION: &str = "v0.20.2";
+const CRANE_SUM: &str = "h1:B1wPJ1SN/S7pB+ZAimcciVD+r+yV/l/DSArMxlbwseo=";
 const POM: &str = include_str!("kafka-pom.xml");
 
 /// `libchdb.so`, which is ClickHouse 26.7: 178 MB to fetch, 566 MB on disk.
@@ -72,6 +76,28 @@ pub fn kafka_jars() -> Result<PathBuf, FetchError> {
     .map(|folder| folder.join("libs"))
 }
 
+/// The program `crane`, which has an OCI registry in it: built from source, 14 MB.
+///
+/// # Errors
+/// See [`FetchError`].
+pub fn crane() -> Result<PathBuf, FetchError> {
+    let what = "an OCI registry (crane)";
+    let hint = "install Go 1.19 or later";
+    once(&format!("crane-{CRANE_VERSION}"), what, |folder| {
+        let mut download = Command::new("go");
+        download.args(["mod", "download", "-json", &format!("{CRANE_MODULE}@{CRANE_VERSION}")]).current_dir(folder);
+        let told = run(download, what, "go", hint)?;
+        if !told.contains(&format!("\"Sum\": \"{CRANE_SUM}\"")) {
+            return Err(FetchError::Checksum { what, expected: CRANE_SUM, found: told });
+        }
+        let mut install = Command::new("go");
+        install.args(["install", &format!("{CRANE_MODULE}/cmd/crane@{CRANE_VERSION}")]);
+        install.env("GOBIN", folder).current_dir(folder);
+        run(install, what, "go", hint).map(drop)
+    })
+    .map(|folder| folder.join("crane"))
+}
+
 /// Makes a folder of the cache with `fill`, unless it is there. Two processes at once: one fills, the other waits.
 fn once(
     name: &str,
@@ -101,13 +127,19 @@ fn once(
     Ok(folder)
 }
 
-fn run(mut command: Command, what: &'static str, program: &'static str, hint: &'static str) -> Result<(), FetchError> {
+/// What it prints.
+fn run(
+    mut command: Command,
+    what: &'static str,
+    program: &'static str,
+    hint: &'static str,
+) -> Result<String, FetchError> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => FetchError::Missing { program, what, hint },
         _ => failed(what, error),
     })?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).join("\n");
     Err(FetchError::Failed { what, cause: format!("{program}: {}: {}", output.status, text.trim()) })

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::fetch::FetchError;
-use crate::process::{Server, free_port, prepare};
+use crate::process::{Server, free_port, prepare, watched};
 use crate::{EngineError, kafka_jars};
 
 /// A broker on the loopback. Dropped, it ends.
@@ -26,9 +26,6 @@ const JAVA: &[&str] = &[
     "-Djava.awt.headless=true",
     "-Dlog4j2.level=WARN",
 ];
-/// Standard input belongs to whoever started us; when it ends, so does the broker.
-const WATCHED: &str =
-    "\"$@\" < /dev/null & pid=$!; echo $pid > \"$PID_FILE\"; cat > /dev/null; kill -9 $pid; wait $pid";
 
 impl Kafka {
     /// Formats a new broker in `folder` and starts it, fetching it first if needed.
@@ -73,14 +70,13 @@ fn class_path() -> Result<String, EngineError> {
 }
 
 fn java(class_path: &str, main: &str) -> Vec<String> {
-    let fixed = std::iter::once("java").chain(JAVA.iter().copied()).chain(["-cp", class_path, main]);
+    let fixed = JAVA.iter().copied().chain(["-cp", class_path, main]);
     fixed.map(str::to_owned).collect()
 }
 
 fn format(folder: &Path) -> Result<(), EngineError> {
-    let command = java(&class_path()?, "kafka.tools.StorageTool");
-    let formatted = Command::new(&command[0])
-        .args(&command[1..])
+    let formatted = Command::new("java")
+        .args(java(&class_path()?, "kafka.tools.StorageTool"))
         .args(["format", "--ignore-formatted", "-t", CLUSTER_ID, "-c", "server.properties"])
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -100,10 +96,8 @@ fn format(folder: &Path) -> Result<(), EngineError> {
 
 fn run(folder: &Path, port: u16) -> Result<Server, EngineError> {
     let pid_file = folder.join("pid");
-    let _ = fs::remove_file(&pid_file);
-    let mut command = Command::new("sh");
-    command.args(["-c", WATCHED, "sh"]).args(java(&class_path()?, "kafka.Kafka")).arg("server.properties");
-    command.env("PID_FILE", &pid_file).current_dir(folder);
+    let mut command = watched("java", &pid_file);
+    command.args(java(&class_path()?, "kafka.Kafka")).arg("server.properties").current_dir(folder);
     let mut server = prepare(folder, Server::start(command, folder.join("output.txt"), Some(&pid_file)))?;
     server.wait("Kafka", 90, || TcpStream::connect(("127.0.0.1", port)).is_ok())?;
     Ok(server)

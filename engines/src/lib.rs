@@ -1,21 +1,23 @@
-//! The servers that tidegate is developed and tested against, fetched and run: the real ClickHouse and the real
-//! Apache Kafka. Not part of a production path.
+//! The servers that tidegate is developed and tested against, fetched and run: the real ClickHouse, the real Apache Kafka
+//! and a real OCI registry. Not part of a production path.
 //!
 //! Everything is kept in [`cache_folder`], pinned by version and checksum, and fetched by the ordinary clients
-//! (`npm`, `mvn`).
+//! (`npm`, `mvn`, `go`).
 
 mod clickhouse;
 mod fetch;
 mod kafka;
 mod launcher;
 mod process;
+mod registry;
 
 use std::path::PathBuf;
 
 pub use clickhouse::{ClickHouse, Launcher};
-pub use fetch::{FetchError, kafka_jars, libchdb};
+pub use fetch::{FetchError, crane, kafka_jars, libchdb};
 pub use kafka::Kafka;
 pub use launcher::launch;
+pub use registry::Registry;
 
 /// `$TIDEGATE_CACHE`, else `tidegate` in the user's cache folder.
 pub fn cache_folder() -> PathBuf {

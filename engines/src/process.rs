@@ -107,6 +107,18 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
+/// A program that does not watch its standard input, watched by a shell: that belongs to whoever started us, and when it
+/// ends, so does the program. Its process id is written into `pid_file`.
+pub(crate) fn watched(program: &str, pid_file: &Path) -> Command {
+    let _ = fs::remove_file(pid_file);
+    let mut command = Command::new("sh");
+    command.args(["-c", WATCHED, "sh", program]).env("PID_FILE", pid_file);
+    command
+}
+
+const WATCHED: &str =
+    "\"$@\" < /dev/null & pid=$!; echo $pid > \"$PID_FILE\"; cat > /dev/null; kill -9 $pid; wait $pid";
+
 pub(crate) fn prepare<T>(what: &Path, done: io::Result<T>) -> Result<T, EngineError> {
     done.map_err(|cause| EngineError::Prepare { what: what.display().to_string(), cause })
 }

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::ConfigError;
+use crate::error::Remedy;
 use crate::load::Refusal;
 use crate::start::StartError;
 
@@ -176,7 +177,11 @@ impl From<StartError> for Failure {
             StartError::Module { error: Refusal::Sandbox(_), .. } | StartError::Threads { .. } => {
                 Failure::Running(text)
             }
-            StartError::Module { error: Refusal::Module(_), .. } | StartError::Schema { .. } => Failure::Usage(text),
+            StartError::Module { error: Refusal::Fetch(error), .. } if error.remedy() == Remedy::Retry => {
+                Failure::Unreachable(text)
+            }
+            StartError::Module { error: Refusal::Fetch(_) | Refusal::Source(_) | Refusal::Module(_), .. }
+            | StartError::Schema { .. } => Failure::Usage(text),
         }
     }
 }

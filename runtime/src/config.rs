@@ -3,6 +3,7 @@
 
 mod check;
 mod error;
+mod fetch;
 mod intake;
 mod modules;
 mod reference;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 
 pub use error::{ConfigError, Problem};
+pub use fetch::Auth;
 pub use intake::{Schema, Select};
 pub use modules::{Breaker, Control, InterruptionName, Module};
 pub use reference::{Property, Reference};
@@ -23,6 +25,7 @@ pub use scalar::{Count, Duration, Ratio, Size, Text};
 
 use crate::dead_letter::Policy;
 use crate::kafka;
+use crate::module_source::ModuleSource;
 use crate::outcome::Reason;
 
 /// A tidegate configuration.
@@ -268,6 +271,8 @@ impl Config {
 
     fn read_secrets(&mut self, folder: &Path) -> Vec<Problem> {
         let passwords = self.clickhouse.values_mut().filter_map(|cluster| cluster.password.as_mut());
+        let of_modules = self.modules.values_mut().filter_map(|module| module.auth.as_mut());
+        let passwords = passwords.chain(of_modules.filter_map(|auth| auth.value.secret()));
         let passwords = passwords.chain(&mut self.admin.token).map(|secret| (secret.referenced, &mut secret.value));
         let properties = self.kafka.properties.values_mut().filter_map(|property| match &mut property.value {
             Property::Secret(reference) => Some((property.referenced, reference)),
@@ -305,9 +310,7 @@ impl Config {
 
     fn resolve_paths(&mut self, folder: &Path) {
         for module in self.modules.values_mut() {
-            if let Some(path) = module.source.value.0.strip_prefix("file:") {
-                module.source.value.0 = format!("file:{}", folder.join(path).display());
-            }
+            module.source.value.start_at(folder);
         }
         for schema in self.pipelines.value.values_mut().filter_map(|pipeline| pipeline.schema.as_mut()) {
             schema.file.value.0 = folder.join(&schema.file.value.0).display().to_string();

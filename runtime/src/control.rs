@@ -146,7 +146,7 @@ pub type Orders = (mpsc::UnboundedSender<Order>, mpsc::UnboundedReceiver<Order>)
 impl First {
     fn new(fitted: Fitted, mut state: State, refusal: Option<Refusal>) -> Self {
         let wish = state.desired.take().filter(|wish| wish.digest == fitted.digest());
-        let runs = wish.unwrap_or_else(|| Desired::new(&fitted.source, fitted.digest(), Because::Configured));
+        let runs = wish.unwrap_or_else(|| Desired::new(&fitted.source, &fitted.digest(), Because::Configured));
         let last = state.history.iter().rev().find(|entry| entry.refused.is_none());
         if last.is_none_or(|last| last.digest != runs.digest) {
             state.remember(Entry::of(&runs, Some(fitted.module.name()), None));

@@ -123,7 +123,7 @@ fn record(letter: &DeadLetter, topic: Arc<str>, now_ms: u128) -> Record {
             ("tidegate-detail", letter.rejection.detail.clone()),
             ("tidegate-processor", module.name.clone()),
             ("tidegate-version", module.version.clone()),
-            ("tidegate-digest", module.digest.clone()),
+            ("tidegate-digest", module.digest.hex()),
             ("tidegate-time", now_ms.to_string()),
             // The names that readers of the reference look for.
             ("original_partition", letter.partition.number.to_string()),

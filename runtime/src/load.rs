@@ -1,14 +1,16 @@
-//! A module for a pipeline: compiled, understood, compared with the tables, configured. What fails here changes nothing
+//! A module for a pipeline: fetched, compiled, understood, compared with the tables, configured. What fails here changes nothing
 //! that runs.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tidegate_rows::Layout;
 
 use crate::clickhouse::{self, Cluster};
 use crate::config::{self, Config};
+use crate::digest::{Digest, NoDigest};
+use crate::module_source::{FetchError, Fetched, ModuleSource, Stamp};
 use crate::processor::{Engine, InstanceConfig, Interruption, Limits, LoadError, Module, Ready};
 use crate::route::{Route, Routes};
 
@@ -16,7 +18,10 @@ use crate::route::{Route, Routes};
 #[derive(Clone)]
 pub struct Loader {
     config: Arc<Config>,
+    /// Compiled code.
     cache: PathBuf,
+    /// What was fetched.
+    store: PathBuf,
     engines: Arc<Mutex<BTreeMap<bool, Engine>>>,
     clusters: Arc<BTreeMap<String, Arc<Cluster>>>,
 }
@@ -26,14 +31,14 @@ pub struct Loader {
 pub struct Origin {
     /// As a configuration says it.
     pub source: String,
-    /// SHA-256 that the component must have, hexadecimal.
+    /// SHA-256 that the component must have, hexadecimal, with or without `sha256:`.
     pub digest: Option<String>,
 }
 
 /// A module that fits its pipeline.
 #[derive(Clone, Debug)]
 pub struct Fitted {
-    /// Where it came from.
+    /// Where it came from: as it was asked for if that is watched, else as precisely as it was found.
     pub source: String,
     pub module: Module,
     pub instance: InstanceConfig,
@@ -43,6 +48,11 @@ pub struct Fitted {
 /// Why a pipeline cannot run a module.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
+    /// The source is no source.
+    #[error("{0}")]
+    Source(String),
+    #[error(transparent)]
+    Fetch(FetchError),
     #[error(transparent)]
     Module(LoadError),
     /// The tables, the module and the configuration do not fit each other.
@@ -55,8 +65,8 @@ pub enum Refusal {
 }
 
 impl Loader {
-    /// Compiled code is kept in `cache`.
-    pub fn new(config: Arc<Config>, cache: PathBuf) -> Self {
+    /// What is fetched and compiled is kept below `cache`.
+    pub fn new(config: Arc<Config>, cache: &Path) -> Self {
         let clusters = config.clickhouse.iter().map(|(name, cluster)| {
             let settings = clickhouse::Settings {
                 hosts: cluster.hosts.value.iter().map(|host| host.0.clone()).collect(),
@@ -68,12 +78,18 @@ impl Loader {
             (name.clone(), Arc::new(Cluster::new(settings)))
         });
         let clusters = Arc::new(clusters.collect());
-        Self { config, cache, engines: Arc::default(), clusters }
+        Self {
+            config,
+            cache: cache.join("modules"),
+            store: cache.join("components"),
+            engines: Arc::default(),
+            clusters,
+        }
     }
 
     /// Where the configuration says that a pipeline's module comes from.
     pub fn configured(&self, pipeline: &str) -> Origin {
-        Origin { source: self.module(pipeline).source.value.0.clone(), digest: None }
+        Origin { source: self.module(pipeline).source.value.to_string(), digest: None }
     }
 
     /// Fetches, compiles, compares and tests a module for a pipeline.
@@ -81,20 +97,26 @@ impl Loader {
     /// # Errors
     /// See [`Refusal`]; nothing that runs has changed.
     pub async fn load(&self, pipeline: &str, origin: &Origin) -> Result<Fitted, Refusal> {
-        let engine = self.engine(self.module(pipeline).interruption.into())?;
-        let path = PathBuf::from(origin.source.strip_prefix("file:").unwrap_or(&origin.source));
-        let cache = self.cache.clone();
-        let module = in_the_background(move || Module::load(&engine, &path, &cache)).await.map_err(Refusal::Module)?;
-        self.fit(pipeline, origin.source.clone(), module).await
+        let of = self.module(pipeline);
+        let source = origin.parse().map_err(Refusal::Source)?;
+        let mut settings = of.fetch_settings(self.store.clone());
+        if !source.is_at_the_same_server(&of.source.value) {
+            settings.auth = None;
+        }
+        let Fetched { wasm, origin: found, .. } = source.fetch(&settings).await.map_err(Refusal::Fetch)?;
+        let watched =
+            of.watch && ModuleSource::parse(&origin.source, Path::new("/")).is_ok_and(|at| at.stamp().is_some());
+        let (asked, from) = (origin.source.clone(), if watched { origin.source.clone() } else { found.clone() });
+        let (engine, cache) = (self.engine(of.interruption.into())?, self.cache.clone());
+        tracing::debug!(pipeline, asked, found, "module fetched");
+        let compiled = in_the_background(move || Module::compile(&engine, &wasm, &found, &cache)).await;
+        self.fit(pipeline, from, compiled.map_err(Refusal::Module)?).await
     }
 
     /// Changes when a watched source may have changed; none for sources that are not watched.
-    pub fn stamp(&self, pipeline: &str, source: &str) -> Option<String> {
-        if !self.module(pipeline).watch {
-            return None;
-        }
-        let file = std::fs::metadata(source.strip_prefix("file:")?).ok()?;
-        Some(format!("{:?} {}", file.modified().ok()?, file.len()))
+    pub fn stamp(&self, pipeline: &str, source: &str) -> Option<Stamp> {
+        let source = ModuleSource::parse(source, Path::new("/")).ok()?;
+        if self.module(pipeline).watch { source.stamp() } else { None }
     }
 
     /// Makes the instances: after this, nothing can go wrong when the module is switched to.
@@ -172,20 +194,33 @@ impl Origin {
     pub fn of(source: &str, digest: &str) -> Self {
         Self { source: source.to_owned(), digest: Some(digest.to_owned()) }
     }
+
+    fn parse(&self) -> Result<ModuleSource, String> {
+        let source = ModuleSource::parse(&self.source, Path::new("/"))?;
+        match &self.digest {
+            None => Ok(source),
+            Some(digest) => {
+                let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+                let digest: Digest = format!("sha256:{hex}").parse().map_err(|error: NoDigest| error.to_string())?;
+                source.pinned(digest).ok_or_else(|| format!("source {} has another digest than {digest}", self.source))
+            }
+        }
+    }
 }
 
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.digest {
-            Some(digest) => write!(f, "{}@sha256:{digest}", self.source),
+            Some(digest) => write!(f, "{} with digest {digest}", self.source),
             None => f.write_str(&self.source),
         }
     }
 }
 
 impl Fitted {
-    pub fn digest(&self) -> &str {
-        &self.module.name().digest
+    /// Hexadecimal.
+    pub fn digest(&self) -> String {
+        self.module.name().digest.hex()
     }
 }
 

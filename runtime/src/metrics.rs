@@ -311,7 +311,7 @@ impl PipelineMetrics {
         self.families.call_seconds.get_or_create(&self.of(&module.name)).observe(seconds);
         for reason in failures {
             let reason = reason.as_str().to_owned();
-            let labels = ModuleLabels { pipeline: self.pipeline.clone(), reason, digest: module.digest.clone() };
+            let labels = ModuleLabels { pipeline: self.pipeline.clone(), reason, digest: module.digest.hex() };
             self.families.processor_failures.get_or_create(&labels).inc();
         }
         for (name, delta) in counted {

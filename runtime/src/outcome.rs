@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::digest::Digest;
 use crate::message::Message;
 use crate::offset::{Partition, Progress};
 use crate::route::Routes;
@@ -106,8 +107,8 @@ pub enum Reason {
 pub struct ModuleName {
     pub name: String,
     pub version: String,
-    /// SHA-256 of the component, hexadecimal.
-    pub digest: String,
+    /// Of the component.
+    pub digest: Digest,
 }
 
 impl Processed {

@@ -163,6 +163,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::digest::Digest;
     use crate::message::Parts;
     use crate::offset::{Assignment, Partition};
 
@@ -186,7 +187,7 @@ mod tests {
     }
 
     fn module() -> Arc<ModuleName> {
-        Arc::new(ModuleName { name: "m".into(), version: "1".into(), digest: "0".into() })
+        Arc::new(ModuleName { name: "m".into(), version: "1".into(), digest: Digest::of(b"") })
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::dead_letter::{self, DeadLetters};
 use crate::kafka::{self, Brokers, Committer, Publisher, Source, Stopper};
 use crate::load::{self, Loader, Refusal};
 use crate::metrics::Metrics;
+use crate::module_source::FetchError;
 use crate::pipeline::Pipeline;
 use crate::processor::Pool;
 use crate::schema::{Check, Schema, SchemaError};
@@ -57,7 +58,7 @@ pub struct Starter {
     control: Control,
 }
 
-/// Where compiled modules and fetched engines are kept: `$TIDEGATE_CACHE`, else the user's cache folder.
+/// Where fetched and compiled modules and fetched engines are kept: `$TIDEGATE_CACHE`, else the user's cache folder.
 pub fn cache_folder() -> PathBuf {
     tidegate_engines::cache_folder()
 }
@@ -72,7 +73,7 @@ pub fn brokers(config: &Config) -> Brokers {
 
 /// Loads modules for the pipelines of the configuration.
 pub fn loader(config: Arc<Config>) -> Loader {
-    Loader::new(config, cache_folder().join("modules"))
+    Loader::new(config, &cache_folder())
 }
 
 impl Starter {

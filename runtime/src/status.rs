@@ -139,7 +139,7 @@ impl PipelineStatus {
 
     pub fn module(&self, module: &ModuleName) {
         let ModuleName { name, version, digest } = module.clone();
-        self.change(|state| state.module = Some(Module { name, version, digest }));
+        self.change(|state| state.module = Some(Module { name, version, digest: digest.hex() }));
     }
 
     pub fn stopping(&self) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
-use tidegate_engines::{ClickHouse, Kafka, Launcher};
+use tidegate_engines::{ClickHouse, Kafka, Launcher, Registry};
 
 use crate::clickhouse::Database;
 
@@ -16,6 +16,7 @@ static KAFKA: LazyLock<Mutex<Kafka>> =
     LazyLock::new(|| Mutex::new(Kafka::start(&FOLDER.join("kafka")).unwrap_or_else(|error| panic!("{error}"))));
 static CLICKHOUSE: LazyLock<Mutex<ClickHouse>> =
     LazyLock::new(|| Mutex::new(own_clickhouse(&FOLDER.join("clickhouse"))));
+static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(|| Mutex::new(own_registry(&FOLDER.join("registry"))));
 
 /// `host:port` of the Kafka that all tests of a program share.
 pub fn kafka() -> String {
@@ -37,6 +38,16 @@ pub fn clickhouse() -> String {
 pub fn own_clickhouse(folder: &Path) -> ClickHouse {
     let launcher = Launcher { program: built("tidegate-clickhouse"), arguments: Vec::new() };
     ClickHouse::start(launcher, folder).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// `host:port` of the OCI registry that all tests of a program share.
+pub fn registry() -> String {
+    REGISTRY.lock().expect("no test panics while it holds the registry").host()
+}
+
+/// A registry for a test that kills it.
+pub fn own_registry(folder: &Path) -> Registry {
+    Registry::start(folder).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A folder that is the test's own.

@@ -26,12 +26,22 @@ const HOMES: &[(&str, &[&str])] = &[
     ("serde_saphyr::", &["runtime/src/config"]),
     ("clap::", &["runtime/src/cli"]),
     ("jsonschema::", &["runtime/src/schema.rs"]),
+    ("reqwest::", &["runtime/src/module_source"]),
+    ("rustls::", &["runtime/src/module_source"]),
+    ("oci_client::", &["runtime/src/module_source"]),
+    ("docker_credential::", &["runtime/src/module_source"]),
+    ("semver::", &["runtime/src/module_source"]),
 ];
 
 /// The vocabulary names no stage, and no stage names the edge.
 const MAY_NOT_NAME: &[(&str, &[&str])] = &[
     ("runtime/src/offset.rs", &["crate::"]),
     ("runtime/src/error.rs", &["crate::"]),
+    ("runtime/src/digest.rs", &["crate::"]),
+    (
+        "runtime/src/module_source",
+        &["crate::config", "crate::cli", "crate::pipeline", "crate::kafka", "crate::clickhouse", "crate::processor"],
+    ),
     (
         "runtime/src/message.rs",
         &["crate::pipeline", "crate::kafka", "crate::clickhouse", "crate::processor", "crate::sink"],

@@ -61,6 +61,7 @@ fn all(args: &TestArgs, report: &mut Report) -> Result<()> {
         report.step("fetch", || {
             tidegate_engines::libchdb()?;
             tidegate_engines::kafka_jars()?;
+            tidegate_engines::crane()?;
             Ok(())
         })?;
     }
@@ -88,7 +89,8 @@ impl Report {
 
     /// Whether the real servers can be run here. In CI they must.
     fn servers(&mut self) -> Result<bool> {
-        let needed = [("java", "a JRE 17 or later"), ("mvn", "Maven"), ("npm", "Node.js with npm")];
+        let needed =
+            [("java", "a JRE 17 or later"), ("mvn", "Maven"), ("npm", "Node.js with npm"), ("go", "Go 1.19 or later")];
         let missing: Vec<_> = needed.iter().filter(|(program, _)| !there_is(program)).collect();
         if missing.is_empty() {
             return Ok(true);
@@ -140,7 +142,7 @@ fn install_missing() -> bool {
     if !root || !there_is("apt-get") {
         return false;
     }
-    let packages = ["default-jre-headless", "maven", "npm"];
+    let packages = ["default-jre-headless", "maven", "npm", "golang-go"];
     let quiet = |arguments: &[&str]| {
         std::process::Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").status()
     };

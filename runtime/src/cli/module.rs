@@ -10,6 +10,7 @@ use tidegate_rows::calendar;
 use super::{Failure, block_on};
 use crate::config::Config;
 use crate::control::short;
+use crate::module_source::use_ring;
 use crate::secret::Secret;
 
 #[derive(Debug, Args)]
@@ -92,6 +93,7 @@ struct Port {
 
 impl Port {
     fn of(args: &ModuleArgs) -> Result<Self, Failure> {
+        use_ring();
         let Some(path) = &args.config else {
             let token = args.token.clone().map(Secret::new);
             return Ok(Self { url: args.admin.trim_end_matches('/').to_owned(), token });

@@ -70,7 +70,7 @@ async fn start_all(
         let module = pipeline.first.fitted.module.name().clone();
         let started = starter.start(pipeline, metrics, status).await?;
         let pipeline = &started.name;
-        tracing::info!(pipeline, module = module.name, version = module.version, digest = module.digest, "started");
+        tracing::info!(pipeline, module = module.name, version = module.version, digest = %module.digest, "started");
         keepers.add(pipeline, started.keeper.clone());
         running.push(started);
     }

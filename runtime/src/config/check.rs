@@ -80,13 +80,23 @@ impl Found {
 
     fn modules(&mut self, config: &Config) {
         for (name, module) in &config.modules {
-            let source = &module.source.value.0;
-            if !source.starts_with("file:") {
-                let text = format!("module {name:?} has source {source:?}");
-                self.at(&module.source, text, "write file:PATH; other sources are not read by this version");
-            } else if !module.path().is_file() {
-                let text = format!("module {name:?} names {}, which is no file", module.path().display());
-                self.at(&module.source, text, "build it, or correct the path; it starts at the configuration file");
+            let source = &module.source;
+            if let Some(missing) = source.value.missing() {
+                let text = format!("module {name:?} names {missing}");
+                self.at(source, text, "build it, or correct the path; it starts at the configuration file");
+            }
+            let Some(auth) = &module.auth else { continue };
+            if !auth.value.is_whole() {
+                let text = format!("module {name:?} has an auth that is neither a user with a password nor a token");
+                self.at(
+                    auth,
+                    text,
+                    "write auth: { user: NAME, password: {env: NAME} } or auth: { token: {env: NAME} }",
+                );
+            }
+            if source.value.is_in_the_clear() && !module.insecure {
+                let text = format!("module {name:?} sends its secret over plain HTTP");
+                self.at(source, text, "use https://, or write insecure: true if the network is yours");
             }
         }
     }

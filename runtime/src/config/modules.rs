@@ -1,22 +1,30 @@
 //! Modules in the configuration: where they come from, what they may use, and when they are too bad to go on.
 
-use std::path::PathBuf;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
-use super::{Count, Duration, Ratio, Size, Text};
+use super::{Auth, Count, Duration, Ratio, Size, Text};
 use crate::control::breaker;
+use crate::module_source::ModuleSource;
 use crate::processor::Interruption;
 
 /// A processor and what it may use.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Module {
-    /// `file:PATH`; a relative path starts at the configuration file.
+    /// `file:PATH`, `dir:PATH`, `https://…` or `oci://HOST/REPOSITORY:TAG`, which may end in `#sha256:…`; a relative path
+    /// starts at the configuration file.
     #[schemars(with = "String")]
-    pub source: Spanned<Text>,
+    pub source: Spanned<ModuleSource>,
+    /// Who asks the server or the registry.
+    #[serde(default)]
+    #[schemars(with = "Option<Auth>")]
+    pub auth: Option<Spanned<Auth>>,
+    /// Whether what is sent over the network may be read there: plain HTTP to a registry elsewhere, a secret over plain
+    /// HTTP.
+    #[serde(default)]
+    pub insecure: bool,
     /// Linear memory of one instance.
     #[serde(default = "Size::memory")]
     pub memory: Size,
@@ -68,12 +76,6 @@ pub struct Control {
     /// Compacted; made if it is not there.
     #[schemars(with = "String")]
     pub topic: Spanned<Text>,
-}
-
-impl Module {
-    pub fn path(&self) -> PathBuf {
-        self.source.value.0.strip_prefix("file:").unwrap_or(&self.source.value.0).into()
-    }
 }
 
 impl From<InterruptionName> for Interruption {

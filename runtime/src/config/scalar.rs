@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::path::Path;
 use std::time;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -9,6 +10,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde_saphyr::{Location, Spanned};
 
 use super::{Property, Reference};
+use crate::module_source::ModuleSource;
 
 /// Text in which `${NAME}` and `${NAME:-default}` stand for variables of the environment. `$$` is a dollar sign.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,6 +102,13 @@ impl Duration {
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         read(deserializer, Self::default(), |text| Ok(Self(text.to_owned())))
+    }
+}
+
+/// A relative path starts at nothing yet.
+impl<'de> Deserialize<'de> for ModuleSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read(deserializer, Self::nowhere(), |text| Self::parse(text, Path::new("")))
     }
 }
 

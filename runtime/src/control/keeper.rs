@@ -13,6 +13,7 @@ use super::state::{Because, Desired, Entry, Folder, State, now_ms};
 use super::watch::Watch;
 use super::{First, Orders};
 use crate::load::{Fitted, Loader, Origin};
+use crate::module_source::Stamp;
 use crate::processor::Switch;
 use crate::status::PipelineStatus;
 
@@ -106,9 +107,9 @@ struct Keeping {
 /// What a watched source looked like.
 #[derive(Default)]
 struct Looked {
-    stamp: Option<String>,
+    stamp: Option<Stamp>,
     /// A file that changes is left alone until it is the same twice.
-    changed: Option<String>,
+    changed: Option<Stamp>,
 }
 
 const LOOK: Duration = Duration::from_secs(1);
@@ -263,7 +264,7 @@ impl Keeping {
     /// Fetches, compiles, compares and tests. What fails is kept in the history and changes nothing else.
     async fn fit(&mut self, origin: &Origin, because: Because) -> Result<(Desired, Fitted), String> {
         match self.work.loader.load(&self.work.pipeline, origin).await {
-            Ok(fitted) => Ok((Desired::new(&fitted.source, fitted.digest(), because), fitted)),
+            Ok(fitted) => Ok((Desired::new(&fitted.source, &fitted.digest(), because), fitted)),
             Err(refusal) => {
                 let digest = origin.digest.clone().unwrap_or_default();
                 let why = refusal.to_string();
@@ -321,7 +322,7 @@ impl Keeping {
             self.work.status.clear(STAGE);
             self.work.status.module(fitted.module.name());
             let (pipeline, module) = (&self.work.pipeline, fitted.module.name());
-            tracing::info!(pipeline, module = module.name, version = module.version, digest = module.digest, because = ?desired.because, "module switched to");
+            tracing::info!(pipeline, module = module.name, version = module.version, digest = %module.digest, because = ?desired.because, "module switched to");
             let before = std::mem::replace(&mut self.now, Current { fitted, desired: desired.clone(), number });
             self.before = Some(before.fitted);
             self.state.remember(Entry::of(&desired, Some(self.now.fitted.module.name()), None));
@@ -339,7 +340,7 @@ impl Keeping {
         match (verdict, self.before.take()) {
             (Verdict::RollBack(why), Some(before)) => {
                 tracing::error!(pipeline, digest, why, "the module is rolled back: it does too much harm");
-                let desired = Desired::new(&before.source, before.digest(), Because::Breaker);
+                let desired = Desired::new(&before.source, &before.digest(), Because::Breaker);
                 self.refused(&self.now.desired.clone(), &format!("rolled back: {why}"));
                 let done = self.switch_to(desired.clone(), before).await;
                 self.work.status.last_error(&format!("module {digest} was rolled back: {why}"));
@@ -407,7 +408,7 @@ impl Keeping {
         let desired = self.state.desired.as_ref().unwrap_or(&self.now.desired);
         let report = Report {
             module: format!("{} {}", module.name, module.version),
-            digest: module.digest.clone(),
+            digest: module.digest.hex(),
             desired: desired.id.clone(),
             why: self.why.clone(),
             at_ms: now_ms(),
@@ -438,7 +439,7 @@ impl View {
         Self {
             pipeline: pipeline.to_owned(),
             module: format!("{} {}", module.name, module.version),
-            digest: module.digest.clone(),
+            digest: module.digest.hex(),
             source: now.desired.source.clone(),
             pinned: now.desired.pinned,
             desired: state.desired.clone().unwrap_or_else(|| now.desired.clone()),

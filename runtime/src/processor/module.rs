@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use tidegate_rows::Layout;
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -13,6 +12,7 @@ use super::contract::{self, MessageProcessorPre, RowFormat};
 use super::engine::Engine;
 use super::instance::{self, State};
 use super::{Limits, Manifest, Output, Wants};
+use crate::digest::Digest;
 use crate::outcome::ModuleName;
 
 /// A compiled processor, ready to be instantiated any number of times.
@@ -36,36 +36,46 @@ impl std::fmt::Debug for Module {
 pub enum LoadError {
     #[error("failed to read module {}: {error}", path.display())]
     Read { path: PathBuf, error: std::io::Error },
-    #[error("failed to compile module {}: {error}", path.display())]
-    Compile { path: PathBuf, error: String },
-    #[error("module {} does not speak the contract tidegate:processor@0.1: {error}", path.display())]
-    Contract { path: PathBuf, error: String },
-    #[error("module {} failed to describe itself: {error}", path.display())]
-    Describe { path: PathBuf, error: String },
-    #[error("the manifest of module {} is not usable: {error}", path.display())]
-    Manifest { path: PathBuf, error: String },
+    #[error("failed to compile module {origin}: {error}")]
+    Compile { origin: String, error: String },
+    #[error("module {origin} does not speak the contract tidegate:processor@0.1: {error}")]
+    Contract { origin: String, error: String },
+    #[error("module {origin} failed to describe itself: {error}")]
+    Describe { origin: String, error: String },
+    #[error("the manifest of module {origin} is not usable: {error}")]
+    Manifest { origin: String, error: String },
     #[error("processor {name:?} refused its configuration: {error}")]
     Init { name: String, error: String },
 }
 
 impl Module {
-    /// Compiles the component at `path`, or takes the compiled code from `cache`, and asks it what it is.
-    ///
-    /// The cache may be shared by processes; it must be writable by nobody else, because code found there is run.
+    /// Compiles the component at `path`; see [`compile`](Self::compile).
     ///
     /// # Errors
     /// See [`LoadError`]; each names the file.
     pub fn load(engine: &Engine, path: &Path, cache: &Path) -> Result<Self, LoadError> {
         let wasm = fs::read(path).map_err(|error| LoadError::Read { path: path.into(), error })?;
-        let digest = hex(&Sha256::digest(&wasm));
-        let component = compiled(engine, &wasm, &digest, cache)
-            .map_err(|error| LoadError::Compile { path: path.into(), error: format!("{error:#}") })?;
+        Self::compile(engine, &wasm, &path.display().to_string(), cache)
+    }
+
+    /// Compiles a component, or takes the compiled code from `cache`, and asks it what it is. `origin` says where it came
+    /// from, for errors.
+    ///
+    /// The cache may be shared by processes; it must be writable by nobody else, because code found there is run.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; each names the origin.
+    pub fn compile(engine: &Engine, wasm: &[u8], origin: &str, cache: &Path) -> Result<Self, LoadError> {
+        let origin = || origin.to_owned();
+        let digest = Digest::of(wasm);
+        let component = compiled(engine, wasm, digest, cache)
+            .map_err(|error| LoadError::Compile { origin: origin(), error: format!("{error:#}") })?;
         let pre = link(engine, &component)
-            .map_err(|error| LoadError::Contract { path: path.into(), error: format!("{error:#}") })?;
+            .map_err(|error| LoadError::Contract { origin: origin(), error: format!("{error:#}") })?;
         let manifest = instance::describe(engine, &pre, Limits::default())
-            .map_err(|error| LoadError::Describe { path: path.into(), error: error.to_string() })?;
+            .map_err(|error| LoadError::Describe { origin: origin(), error: error.to_string() })?;
         let (manifest, layouts) =
-            understand(manifest).map_err(|error| LoadError::Manifest { path: path.into(), error })?;
+            understand(manifest).map_err(|error| LoadError::Manifest { origin: origin(), error })?;
         let name = ModuleName { name: manifest.name.clone(), version: manifest.version.clone(), digest };
         Ok(Self {
             engine: engine.clone(),
@@ -90,8 +100,8 @@ impl Module {
     }
 }
 
-fn compiled(engine: &Engine, wasm: &[u8], digest: &str, cache: &Path) -> wasmtime::Result<Component> {
-    let file = cache.join(format!("{digest}-{}.cwasm", compatibility(engine)));
+fn compiled(engine: &Engine, wasm: &[u8], digest: Digest, cache: &Path) -> wasmtime::Result<Component> {
+    let file = cache.join(format!("{}-{}.cwasm", digest.hex(), compatibility(engine)));
     // SAFETY: the file is one this function wrote; a file of another version or another engine is refused.
     if file.exists()
         && let Ok(component) = unsafe { Component::deserialize_file(engine.wasmtime(), &file) }
@@ -158,8 +168,4 @@ fn understand(told: contract::Manifest) -> Result<(Manifest, Vec<Layout>), Strin
         timestamps: told.wants.contains(contract::Wants::TIMESTAMPS),
     };
     Ok((Manifest { name: told.name, version: told.version, outputs, wants }, layouts))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

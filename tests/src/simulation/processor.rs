@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate::digest::Digest;
 use tidegate::error::Remedy;
 use tidegate::message::MessageBatch;
 use tidegate::offset::{Assignment, Partition, Progress};
@@ -103,7 +104,7 @@ fn outcomes(batch: &MessageBatch, version: u8) -> Processed {
             Kind::Reject => {
                 counts.dead_letters += 1;
                 let rejection = Rejection::new(Reason::Invalid, "of this kind");
-                let module = ModuleName { name: "simulated".into(), version: "1".into(), digest: "0".into() };
+                let module = ModuleName { name: "simulated".into(), version: "1".into(), digest: Digest::of(b"") };
                 processed.dead_letters.push(DeadLetter::of(&message, rejection, module.into()));
             }
         }
