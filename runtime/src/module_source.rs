@@ -158,7 +158,7 @@ impl ModuleSource {
         {
             return Ok(Fetched { wasm, digest, origin: self.to_string() });
         }
-        let (wasm, place) = self.from_place(settings, &store).await?;
+        let (wasm, place) = self.retried(settings, &store).await?;
         let digest = Digest::of(&wasm);
         if let Some(expected) = self.pin.filter(|expected| *expected != digest) {
             let (expected, found) = (expected.to_string(), digest.to_string());
@@ -168,8 +168,8 @@ impl ModuleSource {
         Ok(Fetched { wasm, digest, origin: Self { place, pin: Some(digest) }.to_string() })
     }
 
-    /// The bytes, and the place as precisely as it is known by then.
-    async fn from_place(&self, settings: &FetchSettings, store: &Store) -> Result<(Bytes, Place), FetchError> {
+    /// Tries until it is there, or wrong: the bytes, and the place as precisely as it is known by then.
+    async fn retried(&self, settings: &FetchSettings, store: &Store) -> Result<(Bytes, Place), FetchError> {
         let (mut pauses, mut left) = (settings.pauses, settings.tries);
         loop {
             left = left.saturating_sub(1);
