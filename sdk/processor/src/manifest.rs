@@ -1,6 +1,7 @@
 //! What a processor says of itself.
 
 use crate::contract;
+use crate::record::{Column, Record};
 
 pub use contract::Wants;
 
@@ -35,6 +36,13 @@ impl Manifest {
     pub fn output(mut self, name: &str, columns: &[(&str, &str)]) -> Self {
         let columns = columns.iter().map(|(name, kind)| ((*name).to_owned(), (*kind).to_owned()));
         self.outputs.push((name.into(), columns.collect()));
+        self
+    }
+
+    /// Declares the next output: its columns are those of a struct that derives `Row`.
+    #[must_use]
+    pub fn output_of<T: Record>(mut self, name: &str) -> Self {
+        self.outputs.push((name.into(), T::COLUMNS.iter().flat_map(Column::each).collect()));
         self
     }
 
