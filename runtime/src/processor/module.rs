@@ -57,7 +57,7 @@ impl Module {
     /// See [`LoadError`]; each names the file.
     pub fn load(engine: &Engine, path: &Path, cache: &Path) -> Result<Self, LoadError> {
         let wasm = fs::read(path).map_err(|error| LoadError::Read { path: path.into(), error })?;
-        let digest = hex(&Sha256::digest(&wasm));
+        let digest = digest(&wasm);
         let component = compiled(engine, &wasm, &digest, cache)
             .map_err(|error| LoadError::Compile { path: path.into(), error: format!("{error:#}") })?;
         let pre = link(engine, &component)
@@ -91,7 +91,7 @@ impl Module {
 }
 
 fn compiled(engine: &Engine, wasm: &[u8], digest: &str, cache: &Path) -> wasmtime::Result<Component> {
-    let file = cache.join(format!("{digest}-{}.cwasm", compatibility(engine)));
+    let file = code_file(engine, digest, cache);
     // SAFETY: the file is one this function wrote; a file of another version or another engine is refused.
     if file.exists()
         && let Ok(component) = unsafe { Component::deserialize_file(engine.wasmtime(), &file) }
@@ -104,6 +104,16 @@ fn compiled(engine: &Engine, wasm: &[u8], digest: &str, cache: &Path) -> wasmtim
     }
     // SAFETY: the bytes come from the compiler of this very engine.
     unsafe { Component::deserialize(engine.wasmtime(), &code) }
+}
+
+/// Names a module for good.
+pub(super) fn digest(wasm: &[u8]) -> String {
+    hex(&Sha256::digest(wasm))
+}
+
+/// Where the compiled code of a module is kept.
+pub(super) fn code_file(engine: &Engine, digest: &str, cache: &Path) -> PathBuf {
+    cache.join(format!("{digest}-{}.cwasm", compatibility(engine)))
 }
 
 /// Written beside and renamed, so that nobody reads half a file.
@@ -157,7 +167,8 @@ fn understand(told: contract::Manifest) -> Result<(Manifest, Vec<Layout>), Strin
         offsets: told.wants.contains(contract::Wants::OFFSETS),
         timestamps: told.wants.contains(contract::Wants::TIMESTAMPS),
     };
-    Ok((Manifest { name: told.name, version: told.version, outputs, wants }, layouts))
+    let manifest = Manifest { name: told.name, version: told.version, outputs, wants, self_test: told.self_test };
+    Ok((manifest, layouts))
 }
 
 fn hex(bytes: &[u8]) -> String {

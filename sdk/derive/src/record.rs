@@ -1,6 +1,6 @@
 //! A struct becomes a row: its columns, and the writing of each.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Error, Fields, GenericParam, Ident, LitStr, Result, Type};
@@ -115,26 +115,31 @@ impl Field<'_> {
         if self.options.default.is_some() { inside_option(self.kind) } else { Ok(self.kind) }
     }
 
+    /// Errors point at the field's type; lints know that nobody wrote this.
+    fn span(&self) -> Span {
+        self.kind.span().resolved_at(Span::call_site())
+    }
+
     fn column(&self) -> Result<TokenStream> {
         let name = LitStr::new(&self.column_name(), self.name.span());
         if name.value().is_empty() {
             return Err(Error::new(name.span(), "a column needs a name"));
         }
         let kind = self.written_type()?;
-        let column = quote_spanned!(self.kind.span()=> ::tidegate_processor::record::Column);
+        let column = quote_spanned!(self.span()=> ::tidegate_processor::record::Column);
         if self.options.nested {
-            return Ok(quote_spanned!(self.kind.span()=> #column::nested::<#kind>(#name)));
+            return Ok(quote_spanned!(self.span()=> #column::nested::<#kind>(#name)));
         }
         let Some(given) = &self.options.kind else {
-            return Ok(quote_spanned!(self.kind.span()=> #column::of::<#kind>(#name)));
+            return Ok(quote_spanned!(self.span()=> #column::of::<#kind>(#name)));
         };
         let same = comparable(&given.value()).map_err(|text| Error::new(given.span(), text))?;
-        Ok(quote_spanned!(self.kind.span()=> #column::with_type::<#kind>(#name, #given, &[#(#same),*])))
+        Ok(quote_spanned!(self.span()=> #column::with_type::<#kind>(#name, #given, &[#(#same),*])))
     }
 
     fn write(&self) -> Result<TokenStream> {
         let name = self.name;
-        let span = self.kind.span();
+        let span = self.span();
         if self.options.nested {
             return Ok(quote_spanned!(span=> ::tidegate_processor::record::write_nested(&self.#name, row);));
         }
@@ -147,7 +152,7 @@ impl Field<'_> {
     /// As a column of a Nested: an array of what all elements have there.
     fn write_each(&self) -> Result<TokenStream> {
         let name = self.name;
-        let span = self.kind.span();
+        let span = self.span();
         Ok(match self.default()? {
             Some(default) => quote_spanned! {span=>
                 #default
@@ -162,7 +167,7 @@ impl Field<'_> {
         Ok(match &self.options.default {
             None => None,
             Some(IfNone::OfType) => {
-                Some(quote_spanned!(kind.span()=> let default: #kind = ::core::default::Default::default();))
+                Some(quote_spanned!(self.span()=> let default: #kind = ::core::default::Default::default();))
             }
             Some(IfNone::Value(value)) => Some(quote!(let default: #kind = #value;)),
         })

@@ -288,6 +288,29 @@ const HEX: [u8; 256] = {
     values
 };
 
+/// From text of `N` bytes at most.
+impl<'de, const N: usize> serde::Deserialize<'de> for FixedString<N> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        let mut bytes = [0; N];
+        let place = bytes.get_mut(..text.len());
+        let place =
+            place.ok_or_else(|| serde::de::Error::custom(format!("{} bytes for a FixedString({N})", text.len())))?;
+        place.copy_from_slice(text.as_bytes());
+        Ok(Self(bytes))
+    }
+}
+
+/// From a number of 128 bits at most.
+impl<'de> serde::Deserialize<'de> for Wide {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = i128::deserialize(deserializer)?;
+        let mut bytes = [if number < 0 { 0xff } else { 0 }; 32];
+        bytes[..16].copy_from_slice(&number.to_le_bytes());
+        Ok(Self(bytes))
+    }
+}
+
 impl<'de> serde::Deserialize<'de> for Uuid {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;

@@ -53,7 +53,15 @@ impl Manifest {
         self
     }
 
-    /// Messages and what must come of them, JSON Lines: the host runs them before the module is put to work.
+    /// Messages and what must come of them, JSON Lines: the host runs them before the module is put to work. A line is what
+    /// `NAME.expected.json` of a golden case is, and `payload` beside: text, other JSON, or null.
+    ///
+    /// ```
+    /// # use tidegate_processor::Manifest;
+    /// let manifest = Manifest::new("lengths", "1").self_test(
+    ///     r#"{"payload": "hello", "outcome": "rows", "rows": [{"output": "lengths", "row": {"bytes": 5}}]}"#,
+    /// );
+    /// ```
     #[must_use]
     pub fn self_test(mut self, lines: &str) -> Self {
         self.self_test = lines.into();

@@ -1,5 +1,7 @@
 //! Rows by derive are the rows of the writer, byte for byte, for every type; and the columns are what they should be.
 
+#![allow(clippy::unwrap_used)]
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -266,7 +268,7 @@ fn by_hand(row: &mut Row<'_>, text: &str) {
     row.map(&[("a", 1u8), ("b", 2)]).map(&[(1u8, vec![2u8, 3])]).map(&[("k", "v")]).u64(9);
     row.u32(0).ipv4(Ipv4Addr::LOCALHOST).string(text).u8(1).u8(2);
     row.array(["a", "b"]).array([Some("a"), None]).array([1u8, 7]).array([vec![DateTime(1)], vec![]]);
-    row.array([""; 0]).array([Some(""); 0]).array([0u8; 0]).array([Vec::<DateTime>::new(); 0]);
+    row.array([""; 0]).array([Some(""); 0]).array([0u8; 0]).array(Vec::<Vec<DateTime>>::new());
 }
 
 struct ByDerive;
@@ -387,4 +389,18 @@ fn a_struct_of_another_output_is_refused() {
     let answer = processed::<Mixed>(&["x"]);
     assert_eq!(answer.rejections[0].reason, format!("the row has 4 columns instead of {}", COLUMNS.len()));
     assert_eq!(<Tag as Record>::COLUMNS.len(), 4);
+}
+
+#[test]
+fn values_are_read_from_json() {
+    fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+    assert_eq!(read("\"07070707-0707-0707-0707-070707070707\""), Ok(UUID));
+    assert!(read::<Uuid>("\"x\"").unwrap_err().contains("\"x\" is no UUID"));
+    assert_eq!(read("\"ab\""), Ok(FixedString(*b"ab\0")));
+    assert!(read::<FixedString<3>>("\"abcd\"").unwrap_err().contains("4 bytes for a FixedString(3)"));
+    assert_eq!(read("-1"), Ok(Wide([0xff; 32])));
+    assert_eq!(read("7").map(|Wide(bytes)| (bytes[0], bytes[31])), Ok((7, 0)));
+    assert_eq!(read("1700000000"), Ok(DateTime(1_700_000_000)));
 }
