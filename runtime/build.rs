@@ -63,7 +63,7 @@ fn vendored_workspace(workspace: &str, manifests: &[String]) -> String {
         "# The SDK of tidegate, as the program has it that wrote this.\n[workspace]\nresolver = \"3\"\nmembers = {CRATES:?}\n"
     );
     let mut section = "";
-    for line in workspace.lines() {
+    for line in workspace.lines().filter(|line| !line.starts_with('#')) {
         if line.starts_with('[') {
             section = line;
             if ["[workspace.package]", "[workspace.dependencies]"].contains(&section)

@@ -169,7 +169,7 @@ ok       not-json
     assert_eq!((verdict("complete"), verdict("another")), (json!("written"), json!("written")));
     assert_eq!(
         test(&[]).exits(0).out.lines().last(),
-        Some("3 cases: 3 as expected, 0 not, 0 new, self-test of 3 messages ok")
+        Some("3 cases: 3 as expected, 0 not, 0 new; self-test of 3 messages ok")
     );
     fs::write(folder.join("another.bin"), "x").unwrap();
     assert!(test(&[]).exits(2).err.contains("has two messages another.*"));
@@ -204,7 +204,7 @@ fn an_inspection_tells_what_a_module_is() {
     let seen = tidegate(&folder, &["inspect", outcomes.to_str().unwrap()]).exits(0);
     for line in [
         "contract    tidegate:processor@0.1.0",
-        "imports     tidegate:processor/types@0.1.0",
+        "tidegate:processor/types@0.1.0                provided",
         "limits      64 MiB of memory, 100ms + 5ms per message; by default",
         "processor   outcomes 0.1.0",
         "self-test   3 messages",

@@ -51,27 +51,36 @@ pub fn test(args: &TestArgs, json: bool) -> Result<(), Failure> {
         new += usize::from(matches!(verdict, Verdict::New(_)));
         verdict.print(&case.name, json);
     }
-    let self_test = self_test(&module, &config);
-    if let Err(error) = &self_test {
-        bad += 1;
-        Verdict::Failed(error.to_string()).print("self-test", json);
+    let of_itself = self_test(&module, &config);
+    if let Err(error) = &of_itself {
+        Verdict::Failed(error.to_string()).print("self-test of the module", json);
     }
     if !json {
-        let tested = self_test.unwrap_or(0);
-        let with = if tested > 0 { format!(", self-test of {tested} messages ok") } else { String::new() };
+        let with = match &of_itself {
+            Ok(0) => String::new(),
+            Ok(tested) => format!("; self-test of {tested} messages ok"),
+            Err(_) => "; self-test failed".into(),
+        };
         println!("\n{} cases: {} as expected, {bad} not, {new} new{with}", cases.len(), cases.len() - bad - new);
     }
-    match (bad, new) {
-        (0, 0) => Ok(()),
-        (0, new) => {
-            let hint = "`tidegate test --update` writes them; read them before you keep them";
-            Err(Failure::Differs(format!("{new} messages without expectation\n\nhint: {hint}")))
-        }
-        (bad, _) => {
-            let hint = "mend the processor, or take it as it is now with --update";
-            Err(Failure::Differs(format!("{bad} of {} are not as expected\n\nhint: {hint}", cases.len())))
-        }
-    }
+    judge(cases.len(), bad, new, of_itself.is_ok())
+}
+
+fn judge(cases: usize, bad: usize, new: usize, is_sound: bool) -> Result<(), Failure> {
+    let (text, hint) = if bad > 0 {
+        (format!("{bad} of {cases} are not as expected"), "mend the processor, or take it as it is now with --update")
+    } else if !is_sound {
+        (
+            "the module fails its own test".into(),
+            "mend what the manifest's self_test says; a pipeline would not load it",
+        )
+    } else if new > 0 {
+        let hint = "`tidegate test --update` writes them; read them before you keep them";
+        (format!("{new} messages without expectation"), hint)
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Differs(format!("{text}\n\nhint: {hint}")))
 }
 
 fn verdict(case: &Case, module: &Module, config: &InstanceConfig, args: &TestArgs) -> Result<Verdict, Failure> {
