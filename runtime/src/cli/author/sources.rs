@@ -17,13 +17,13 @@ pub const PROJECT: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../../../template/Cargo.toml.in")),
     (".cargo/config.toml", include_str!("../../../template/cargo-config.toml")),
     (".gitignore", include_str!("../../../template/gitignore")),
-    ("src/lib.rs", include_str!("../../../template/processor.rs")),
+    ("src/lib.rs", include_str!("../../../template/processor.rs.in")),
     ("pipeline.yaml", include_str!("../../../template/pipeline.yaml")),
     ("README.md", include_str!("../../../template/README.md")),
 ];
 
 /// The structs and imports of the sample.
-pub const SAMPLE_STRUCTS: &str = include_str!("../../../template/structs.rs");
+pub const SAMPLE_STRUCTS: &str = include_str!("../../../template/structs.rs.in");
 pub const SAMPLE_IMPORTS: &[&str] = &["DateTime"];
 
 /// Of the sample: a table and golden cases.
