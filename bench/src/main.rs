@@ -4,6 +4,7 @@ mod cpu;
 mod latency;
 mod pipeline;
 mod processors;
+mod rows;
 mod sandbox;
 mod sides;
 
@@ -32,6 +33,9 @@ fn main() -> Result<()> {
     let mut table = Vec::new();
     if wanted("sandbox") || wanted("host") {
         table.extend(sandbox::measure()?);
+    }
+    if wanted("rows") {
+        table.extend(rows::measure()?);
     }
     if wanted("latency") {
         table.extend(latency::measure()?);

@@ -1,5 +1,6 @@
 //! The command line: arguments, and what each command prints. `docs/commands.md` explains every command.
 
+mod author;
 mod commit_log;
 mod completions;
 mod dev;
@@ -26,7 +27,7 @@ use crate::start::StartError;
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 ok, 1 failed while running, 2 invalid configuration or usage, 3 environment \
-    unreachable, 4 a comparison failed, 130/143 interrupted.")]
+    unreachable, 4 a comparison or test failed, 130/143 interrupted.")]
 struct Cli {
     #[command(flatten)]
     output: Output,
@@ -55,6 +56,8 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Author(author::AuthorCommand),
     /// Run the pipelines of a configuration until SIGTERM or SIGINT
     Run(ConfigArgs),
     /// Check a configuration; nothing is contacted
@@ -111,6 +114,7 @@ pub fn main() -> ExitCode {
 
 fn execute(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
+        Command::Author(command) => author::execute(command, cli.output.json),
         Command::Run(args) => run::run(&args.config),
         Command::Validate(args) => validate::validate(&args.config, cli.output.json),
         Command::DryRun(args) => dry_run::dry_run(&args.config, cli.output.json),

@@ -3,6 +3,7 @@
 pub mod accumulate;
 pub mod admin;
 pub mod block;
+pub mod cases;
 pub mod cli;
 pub mod clickhouse;
 pub mod commit_log;

@@ -2,29 +2,35 @@
 //!
 //! ```text
 //! module    a component file → compiled code (cached) → manifest, layouts            once
+//! inspect   what a module is, seen from outside                                       on request
 //! instance  one sandbox: memory cap, deadline per call, log and counters bounded     one per worker
 //! answer    what came back, checked → Processed                                      every call
 //! sql       expressions of rewrites, read to the last character                      rare
 //! isolate   a call that failed → halves → exactly the guilty message dead-lettered   rare
+//! self_test messages of the manifest and what must come of them                       once a load
 //! pool      N worker threads, results in the order asked for                         one per pipeline
 //! ```
 
 mod answer;
 mod contract;
 mod engine;
+mod inspect;
 mod instance;
 mod isolate;
 mod module;
 mod pool;
+mod self_test;
 mod sql;
 
 use std::time::Duration;
 
 pub use engine::Engine;
+pub use inspect::{Import, Inspection, Memory};
 pub use instance::{Failure, Instance};
 pub use isolate::Isolation;
 pub use module::{LoadError, Module};
 pub use pool::{CallReport, Pool, Ready, Switch};
+pub use self_test::{SelfTestError, self_test};
 use tidegate_rows::Layout;
 
 use crate::message::MessageBatch;
@@ -48,6 +54,8 @@ pub struct Manifest {
     pub version: String,
     pub outputs: Vec<Output>,
     pub wants: Wants,
+    /// Messages and what must come of them, JSON Lines; see [`self_test()`].
+    pub self_test: String,
 }
 
 /// A named stream of rows with its columns, in the order in which their values follow each other.

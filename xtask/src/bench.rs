@@ -13,7 +13,7 @@ pub struct BenchArgs {
     /// Messages of the run through the whole pipeline
     #[arg(long, default_value_t = 2_000_000)]
     messages: u64,
-    /// Measure only these: sandbox, host, processors, pipeline, latency
+    /// Measure only these: sandbox, host, rows, processors, pipeline, latency
     only: Vec<String>,
 }
 

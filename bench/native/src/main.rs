@@ -2,6 +2,8 @@
 //! messages from standard input (length, bytes, …, zero), then answers every line with CPU nanoseconds per message of one
 //! round.
 
+mod rows;
+
 use std::io::{BufRead, Read, Write};
 
 use eap_items::EapItems;
@@ -39,6 +41,8 @@ const PROCESSORS: &[(&str, Serve)] = &[
     ("querylog", serve::<Querylog>),
     ("replacements", serve::<Replacements>),
     ("replays", serve::<Replays>),
+    ("rows-by-derive", serve::<rows::ByDerive>),
+    ("rows-by-hand", serve::<rows::ByHand>),
     ("search-issues", serve::<SearchIssues>),
     ("transactions", serve::<Transactions>),
 ];

@@ -16,7 +16,9 @@ impl Processor for Outcomes {
     type Config = NoConfig;
 
     fn manifest() -> Manifest {
-        Manifest::new("outcomes", env!("CARGO_PKG_VERSION")).output("outcomes", row::COLUMNS)
+        Manifest::new("outcomes", env!("CARGO_PKG_VERSION"))
+            .output("outcomes", row::COLUMNS)
+            .self_test(include_str!("self-test.jsonl"))
     }
 
     fn new(_config: NoConfig, _topics: &[String]) -> Result<Self, String> {

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use serde_json::{Map, Value, json};
-use tidegate_rows::json as row_json;
+use serde_json::{Map, Value};
 
 use super::Failure;
+use crate::cases::Seen;
 use crate::message::{MessageBatch, Parts};
-use crate::offset::{Assignment, Counts, Partition};
-use crate::outcome::{Processed, Reason, Rewrite};
+use crate::offset::{Assignment, Partition};
+use crate::outcome::Processed;
 use crate::processor::{Engine, InstanceConfig, Interruption, Isolation, Limits, Module};
 use crate::start::cache_folder;
 
@@ -100,60 +100,12 @@ fn print(line: &Map<String, Value>) -> Result<(), Failure> {
 }
 
 fn line(name: &str, processed: &Processed, module: &Module) -> Result<Map<String, Value>, Failure> {
+    let seen = Seen::of(processed, module);
+    let seen = seen.map_err(|(output, error)| Failure::Running(format!("output {output:?}: {error}")))?;
     let mut line = Map::new();
     line.insert("message".into(), name.into());
-    if let Some(letter) = processed.dead_letters.first() {
-        let rejection = &letter.rejection;
-        let text = match rejection.reason {
-            Reason::Invalid => rejection.detail.clone(),
-            _ => rejection.to_string(),
-        };
-        line.insert("outcome".into(), "rejected".into());
-        line.insert("rejection".into(), text.into());
-        return Ok(line);
-    }
-    if let Some(replacement) = processed.replacements.first() {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let value: Value =
-            serde_json::from_slice(&replacement.value).unwrap_or_else(|_| text(&replacement.value).into());
-        line.insert("outcome".into(), "replacement".into());
-        line.insert("replacement".into(), json!({ "key": text(&replacement.key), "value": value }));
-        return Ok(line);
-    }
-    let counts = processed.progress.counts();
-    let outcome = match counts {
-        Counts { skipped: 1, .. } => "skipped",
-        Counts { rewrites: 1, .. } => "rewrite",
-        _ => "rows",
-    };
-    line.insert("outcome".into(), outcome.into());
-    line.insert("rows".into(), rows(processed, module)?.into());
-    if counts.rewrites > 0 {
-        line.insert("rewrites".into(), processed.rewrites.iter().map(|told| rewrite(told, module)).collect());
-    }
+    line.extend(seen.json());
     Ok(line)
-}
-
-fn rewrite(rewrite: &Rewrite, module: &Module) -> Value {
-    let column = |(column, expression): &(String, String)| json!({ "column": column, "expression": expression });
-    let columns: Vec<_> = rewrite.columns.iter().map(column).collect();
-    let output = &module.manifest().outputs[rewrite.output].name;
-    json!({ "output": output, "columns": columns, "predicate": rewrite.predicate })
-}
-
-fn rows(processed: &Processed, module: &Module) -> Result<Vec<Value>, Failure> {
-    let mut printed = Vec::new();
-    for rows in &processed.rows {
-        let output = &module.manifest().outputs[rows.output].name;
-        let starts = std::iter::once(0).chain(rows.ends.iter().copied());
-        for (start, end) in starts.zip(&rows.ends) {
-            let bytes = &rows.data[start as usize..*end as usize];
-            let row = row_json::row(&module.layouts()[rows.output], bytes);
-            let row = row.map_err(|error| Failure::Running(format!("output {output:?}: {error}")))?;
-            printed.push(json!({ "output": output, "row": row }));
-        }
-    }
-    Ok(printed)
 }
 
 fn now_ms() -> i64 {

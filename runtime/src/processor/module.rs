@@ -101,7 +101,7 @@ impl Module {
 }
 
 fn compiled(engine: &Engine, wasm: &[u8], digest: Digest, cache: &Path) -> wasmtime::Result<Component> {
-    let file = cache.join(format!("{}-{}.cwasm", digest.hex(), compatibility(engine)));
+    let file = code_file(engine, digest, cache);
     // SAFETY: the file is one this function wrote; a file of another version or another engine is refused.
     if file.exists()
         && let Ok(component) = unsafe { Component::deserialize_file(engine.wasmtime(), &file) }
@@ -114,6 +114,11 @@ fn compiled(engine: &Engine, wasm: &[u8], digest: Digest, cache: &Path) -> wasmt
     }
     // SAFETY: the bytes come from the compiler of this very engine.
     unsafe { Component::deserialize(engine.wasmtime(), &code) }
+}
+
+/// Where the compiled code of a module is kept.
+pub(super) fn code_file(engine: &Engine, digest: Digest, cache: &Path) -> PathBuf {
+    cache.join(format!("{}-{}.cwasm", digest.hex(), compatibility(engine)))
 }
 
 /// Written beside and renamed, so that nobody reads half a file.
@@ -167,5 +172,6 @@ fn understand(told: contract::Manifest) -> Result<(Manifest, Vec<Layout>), Strin
         offsets: told.wants.contains(contract::Wants::OFFSETS),
         timestamps: told.wants.contains(contract::Wants::TIMESTAMPS),
     };
-    Ok((Manifest { name: told.name, version: told.version, outputs, wants }, layouts))
+    let manifest = Manifest { name: told.name, version: told.version, outputs, wants, self_test: told.self_test };
+    Ok((manifest, layouts))
 }

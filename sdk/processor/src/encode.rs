@@ -1,10 +1,11 @@
 //! Values in RowBinary: what a column, an array element or a nullable may hold.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A value with its ClickHouse encoding. Integers, floats, `bool`, `str` and IP addresses encode as what they are;
-/// `Option<T>` is `Nullable(T)`; slices are arrays; pairs are tuples of two.
+/// `Option<T>` is `Nullable(T)`; slices are arrays; pairs are tuples of two; maps are maps.
 pub trait Encode {
     fn encode(&self, out: &mut Vec<u8>);
 }
@@ -14,36 +15,40 @@ pub trait Encode {
 pub struct Uuid(pub [u8; 16]);
 
 /// `Date`: days since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub struct Date(pub u16);
 
 /// `Date32`: days since 1970, from 1900 to 2299.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub struct Date32(pub i32);
 
 /// `DateTime`: seconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub struct DateTime(pub u32);
 
 /// `DateTime64(P)`: ticks of 10^-P seconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub struct DateTime64(pub i64);
 
 /// `Enum8`: the value, not the name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub struct Enum8(pub i8);
 
 /// `Enum16`: the value, not the name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub struct Enum16(pub i16);
 
 /// `Decimal32/64/128` by the type of its number, which is the value times 10^scale. Use [`Wide`] for `Decimal256`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub struct Decimal<T>(pub T);
 
 /// `UInt256`, `Int256` and `Decimal256`: 32 bytes, little-endian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wide(pub [u8; 32]);
+
+/// `FixedString(N)`: its bytes, filled up with zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FixedString<const N: usize>(pub [u8; N]);
 
 /// A `String` of several parts, written one after the other without joining them first.
 ///
@@ -88,6 +93,12 @@ impl<T: Encode> Encode for Decimal<T> {
 }
 
 impl Encode for Wide {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
+
+impl<const N: usize> Encode for FixedString<N> {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.0);
     }
@@ -189,6 +200,20 @@ impl<A: Encode, B: Encode> Encode for (A, B) {
     }
 }
 
+impl<K: Encode, V: Encode> Encode for BTreeMap<K, V> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        length(self.len(), out);
+        self.iter().for_each(|pair| pair.encode(out));
+    }
+}
+
+impl<K: Encode, V: Encode, S> Encode for HashMap<K, V, S> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        length(self.len(), out);
+        self.iter().for_each(|pair| pair.encode(out));
+    }
+}
+
 /// Bytes as a `String` value; ClickHouse does not ask for UTF-8.
 pub(crate) trait EncodeString {
     fn encode_string(&self, out: &mut Vec<u8>);
@@ -262,6 +287,36 @@ const HEX: [u8; 256] = {
     }
     values
 };
+
+/// From text of `N` bytes at most.
+impl<'de, const N: usize> serde::Deserialize<'de> for FixedString<N> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        let mut bytes = [0; N];
+        let place = bytes.get_mut(..text.len());
+        let place =
+            place.ok_or_else(|| serde::de::Error::custom(format!("{} bytes for a FixedString({N})", text.len())))?;
+        place.copy_from_slice(text.as_bytes());
+        Ok(Self(bytes))
+    }
+}
+
+/// From a number of 128 bits at most.
+impl<'de> serde::Deserialize<'de> for Wide {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = i128::deserialize(deserializer)?;
+        let mut bytes = [if number < 0 { 0xff } else { 0 }; 32];
+        bytes[..16].copy_from_slice(&number.to_le_bytes());
+        Ok(Self(bytes))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Uuid {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        Uuid::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no UUID")))
+    }
+}
 
 impl Uuid {
     /// Reads 32 hexadecimal digits, with or without dashes, of any case. `None` for anything else.

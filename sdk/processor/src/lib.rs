@@ -5,35 +5,32 @@
 //! validates every row, and dead-letters what it rejects.
 //!
 //! ```
-//! use tidegate_processor::{Manifest, Message, Outcome, Processor, Rejection, Rows, Wants, export};
+//! use serde::Deserialize;
+//! use tidegate_processor::{Manifest, Message, NoConfig, Outcome, Processor, Rejection, Row, Rows, export};
 //!
-//! #[derive(serde::Deserialize)]
-//! struct Event<'a> {
+//! /// A message, and the row that it becomes: each field is a column.
+//! #[derive(Deserialize, Row)]
+//! struct Event {
 //!     id: u64,
-//!     #[serde(borrow)]
-//!     name: Option<&'a str>,
+//!     name: Option<String>,
 //! }
 //!
 //! struct Events;
 //!
 //! impl Processor for Events {
-//!     type Config = tidegate_processor::NoConfig;
+//!     type Config = NoConfig;
 //!
 //!     fn manifest() -> Manifest {
-//!         Manifest::new("events", env!("CARGO_PKG_VERSION"))
-//!             .output("events", &[("id", "UInt64"), ("name", "Nullable(String)"), ("offset", "UInt64")])
-//!             .wants(Wants::OFFSETS)
+//!         Manifest::new("events", env!("CARGO_PKG_VERSION")).output_of::<Event>("events")
 //!     }
 //!
-//!     fn new(_config: Self::Config, _topics: &[String]) -> Result<Self, String> {
+//!     fn new(_config: NoConfig, _topics: &[String]) -> Result<Self, String> {
 //!         Ok(Events)
 //!     }
 //!
 //!     fn process(&mut self, message: &Message<'_>, rows: &mut Rows) -> Result<Outcome, Rejection> {
 //!         let event: Event = serde_json::from_slice(message.payload()?)?;
-//!         let mut row = rows.begin(0);
-//!         row.u64(event.id).nullable(event.name).u64(message.offset() as u64);
-//!         row.end()?;
+//!         rows.write(0, &event)?;
 //!         Ok(Outcome::Rows)
 //!     }
 //! }
@@ -42,25 +39,31 @@
 //! # fn main() {}
 //! ```
 //!
+//! [`Record`] says how fields become columns. [`Rows::begin`] writes a row column by column, for what no struct describes.
+//!
 //! Build it with `cargo build --target wasm32-unknown-unknown` and the flags of `docs/decisions/0003-guest-build-flags.md`.
 
 mod encode;
 mod manifest;
 mod message;
 mod outcome;
+pub mod record;
 mod row;
 mod runner;
 pub mod sql;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+mod text;
 mod voice;
 
-pub use encode::{Date, Date32, DateTime, DateTime64, Decimal, Encode, Enum8, Enum16, Parts, Uuid, Wide};
+pub use encode::{Date, Date32, DateTime, DateTime64, Decimal, Encode, Enum8, Enum16, FixedString, Parts, Uuid, Wide};
 pub use manifest::{Manifest, NoConfig, Wants};
 pub use message::{Header, Message};
 pub use outcome::{Outcome, Rejection, Rewrite};
+pub use record::{ColumnType, Record};
 pub use row::{Row, Rows};
 pub use runner::Runner;
+pub use tidegate_processor_derive::{Enum8, Enum16, Row};
 pub use voice::{Level, count, log};
 
 /// The generated bindings: the batch a host hands over and the answer it gets. For those who call a [`Runner`]

@@ -1,6 +1,7 @@
 //! What a processor says of itself.
 
 use crate::contract;
+use crate::record::{Column, Record};
 
 pub use contract::Wants;
 
@@ -38,6 +39,13 @@ impl Manifest {
         self
     }
 
+    /// Declares the next output: its columns are those of a struct that derives `Row`.
+    #[must_use]
+    pub fn output_of<T: Record>(mut self, name: &str) -> Self {
+        self.outputs.push((name.into(), T::COLUMNS.iter().flat_map(Column::each).collect()));
+        self
+    }
+
     /// Parts of a message that are only handed over when asked for; each costs a copy.
     #[must_use]
     pub fn wants(mut self, wants: Wants) -> Self {
@@ -45,7 +53,15 @@ impl Manifest {
         self
     }
 
-    /// Messages and what must come of them, JSON Lines: the host runs them before the module is put to work.
+    /// Messages and what must come of them, JSON Lines: the host runs them before the module is put to work. A line is what
+    /// `NAME.expected.json` of a golden case is, and `payload` beside: text, other JSON, or null.
+    ///
+    /// ```
+    /// # use tidegate_processor::Manifest;
+    /// let manifest = Manifest::new("lengths", "1").self_test(
+    ///     r#"{"payload": "hello", "outcome": "rows", "rows": [{"output": "lengths", "row": {"bytes": 5}}]}"#,
+    /// );
+    /// ```
     #[must_use]
     pub fn self_test(mut self, lines: &str) -> Self {
         self.self_test = lines.into();

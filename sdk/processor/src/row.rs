@@ -6,6 +6,7 @@ use crate::encode::{
     Date, Date32, DateTime, DateTime64, Decimal, Encode, EncodeString, Enum8, Enum16, Uuid, Wide, length,
 };
 use crate::outcome::Rejection;
+use crate::record::Record;
 
 /// The rows of one call, by output.
 #[derive(Debug, Default)]
@@ -92,6 +93,20 @@ impl Rows {
         rows.shape.lengths.iter_mut().for_each(|length| *length = None);
         let start = rows.data.len();
         Row { rows, start, source: self.source, column: 0, wrong: None, ended: false }
+    }
+
+    /// Writes a row of an output, given by its place in the manifest, from a struct that derives `Row`.
+    ///
+    /// # Errors
+    /// If the output was not declared with the columns of the struct.
+    ///
+    /// # Panics
+    /// If the manifest has no such output.
+    #[inline]
+    pub fn write<T: Record>(&mut self, output: usize, record: &T) -> Result<(), Rejection> {
+        let mut row = self.begin(output);
+        record.write(&mut row);
+        row.end()
     }
 
     /// When the system that sent this message first received it, milliseconds since 1970: what latencies and
@@ -192,6 +207,7 @@ impl Row<'_> {
     }
 
     /// Any other value: a tuple of two, an array of arrays.
+    #[inline]
     pub fn value(&mut self, value: impl Encode) -> &mut Self {
         value.encode(self.next());
         self

@@ -1,0 +1,179 @@
+//! `docs/tutorial.md`, word for word: its `sh` blocks are run, one after the other, and the `text` blocks below them must
+//! come out, `…` standing for anything up to the end of the line.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tidegate_tests::kafka::Sender;
+use tidegate_tests::processors::repository;
+use tidegate_tests::servers::{self, built};
+use tidegate_tests::tidegate::wait_until;
+
+/// Commands, and what must come out.
+struct Step {
+    section: String,
+    commands: String,
+    comes_out: Vec<String>,
+}
+
+/// Somebody who follows the tutorial.
+struct Reader {
+    folder: PathBuf,
+    variables: Vec<(&'static str, String)>,
+    dev: Option<Child>,
+}
+
+fn steps() -> Vec<Step> {
+    let text = fs::read_to_string(repository().join("docs/tutorial.md")).unwrap();
+    let (mut steps, mut section, mut language) = (Vec::<Step>::new(), String::new(), None);
+    for line in text.lines() {
+        match (language, line.strip_prefix("```")) {
+            (None, Some(begun)) => {
+                language = Some(begun.to_owned()).map(|name| &*name.leak());
+                if begun == "sh" {
+                    steps.push(Step { section: section.clone(), commands: String::new(), comes_out: Vec::new() });
+                }
+            }
+            (Some(_), Some(_)) => language = None,
+            (Some("sh"), None) => steps.last_mut().unwrap().commands += &format!("{line}\n"),
+            (Some("text"), None) if !line.is_empty() => steps.last_mut().unwrap().comes_out.push(line.to_owned()),
+            (None, None) if line.starts_with("## ") => section = line[3..].to_owned(),
+            _ => {}
+        }
+    }
+    steps
+}
+
+impl Reader {
+    fn new(name: &str) -> Self {
+        let folder = servers::folder(name);
+        fs::remove_dir_all(&folder).unwrap();
+        fs::create_dir_all(&folder).unwrap();
+        Self { folder, variables: Vec::new(), dev: None }
+    }
+
+    /// What the commands print. The folder they end in is where the next begin.
+    fn run(&mut self, commands: &str) -> String {
+        let programs = built("tidegate").parent().unwrap().to_owned();
+        let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+        let script = format!("set -eu\n{commands}\npwd > \"$TUTORIAL_FOLDER\"");
+        let ended_in = std::env::temp_dir().join(format!("tidegate-tutorial-{}", std::process::id()));
+        let mut command = Command::new("bash");
+        command.arg("-c").arg(script).current_dir(&self.folder).stderr(Stdio::piped());
+        command.env("PATH", path).env("TUTORIAL_FOLDER", &ended_in);
+        command.env("CARGO_TARGET_DIR", programs.join("author")).envs(self.variables.clone());
+        let output = command.output().unwrap();
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{commands}\n{out}\n{err}");
+        self.folder = fs::read_to_string(ended_in).unwrap().trim().into();
+        out.into_owned()
+    }
+
+    fn follow(&mut self, step: &Step) {
+        let (mut now, mut background) = (String::new(), None);
+        for line in step.commands.lines() {
+            match line.strip_suffix('&') {
+                Some(command) => background = Some(command.to_owned()),
+                None if line.contains("| kcat ") => self.send(line),
+                None => now += &format!("{line}\n"),
+            }
+        }
+        let mut out = self.run(&now);
+        if let Some(command) = background {
+            out += &self.start_dev(&command);
+        }
+        // Rows take as long as a batch is open.
+        let _ = wait_until(Duration::from_secs(30), || {
+            let all_there = missing(step, &out).is_empty();
+            if !all_there && step.commands.contains("curl") {
+                out = self.run(&now);
+            }
+            Ok(all_there || !step.commands.contains("curl"))
+        });
+        assert!(
+            missing(step, &out).is_empty(),
+            "{:?} should come out of\n{}\n{out}",
+            missing(step, &out),
+            step.commands
+        );
+    }
+
+    /// Takes the part of a Kafka client.
+    fn send(&self, line: &str) {
+        let message = line.split('\'').nth(1).unwrap();
+        let topic = line.rsplit(' ').next().unwrap();
+        let kafka = &self.variables.iter().find(|(name, _)| *name == "KAFKA").unwrap().1;
+        let sender = Sender::new(kafka, topic).unwrap();
+        sender.send(None, "", Some(message.as_bytes())).unwrap();
+        sender.flush().unwrap();
+    }
+
+    /// Starts it, and takes the addresses from what it prints.
+    fn start_dev(&mut self, command: &str) -> String {
+        let arguments: Vec<_> = command.split_whitespace().skip(1).collect();
+        // The port that everybody takes may be taken.
+        let config = self.folder.join("pipeline.yaml");
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, text + "admin: { listen: \"127.0.0.1:0\" }\n").unwrap();
+        let log = fs::File::create(self.folder.join("dev.log")).unwrap();
+        let mut dev = Command::new(built("tidegate"));
+        dev.args(arguments).current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut dev = dev.spawn().unwrap();
+        let mut lines = BufReader::new(dev.stdout.take().unwrap()).lines();
+        self.dev = Some(dev);
+        let said: Vec<String> = lines.by_ref().take(2).map(Result::unwrap).collect();
+        let log = fs::read_to_string(self.folder.join("dev.log")).unwrap();
+        assert_eq!(said.len(), 2, "{log}");
+        for (name, line) in ["KAFKA", "CLICKHOUSE"].into_iter().zip(&said) {
+            self.variables.push((name, line.split_whitespace().nth(1).unwrap().to_owned()));
+        }
+        said.join("\n")
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(dev) = &mut self.dev {
+            // It has servers to stop.
+            let _ = Command::new("kill").args(["-TERM", &dev.id().to_string()]).status();
+            let _ = dev.wait();
+        }
+    }
+}
+
+/// Lines that did not come out.
+fn missing(step: &Step, out: &str) -> Vec<String> {
+    let came = |wanted: &String| match wanted.strip_suffix('…') {
+        Some(start) => out.lines().any(|line| line.starts_with(start)),
+        None => out.lines().any(|line| line == wanted),
+    };
+    step.comes_out.iter().filter(|line| !came(line)).cloned().collect()
+}
+
+#[test]
+fn a_reader_gets_what_the_tutorial_says() {
+    let mut reader = Reader::new("tutorial");
+    let steps: Vec<_> = steps().into_iter().filter(|step| step.section != "Live").collect();
+    assert_eq!(steps.len(), 3);
+    steps.iter().for_each(|step| reader.follow(step));
+}
+
+/// From an empty folder to rows with a new column in a ClickHouse that runs.
+#[test]
+fn real_rows_have_the_new_column_within_five_minutes() {
+    let started = Instant::now();
+    let mut reader = Reader::new("five-minutes");
+    for step in steps() {
+        let before = Instant::now();
+        reader.follow(&step);
+        eprintln!("{:>6.1} s  {}", before.elapsed().as_secs_f64(), step.commands.lines().next().unwrap());
+    }
+    let took = started.elapsed();
+    eprintln!("{:>6.1} s  in all", took.as_secs_f64());
+    assert!(took < Duration::from_secs(300), "it took {took:?}");
+}
