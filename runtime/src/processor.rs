@@ -1,8 +1,10 @@
 //! Processors: messages in, outcomes out, in a sandbox. The only home of `wasmtime`.
 //!
 //! ```text
+//! bounds    what a module may be and say of itself                                   once
 //! module    a component file → compiled code (cached) → manifest, layouts            once
 //! instance  one sandbox: memory cap, deadline per call, log and counters bounded     one per worker
+//! voice     its log lines and counters, bounded for all instances of a module         every call
 //! answer    what came back, checked → Processed                                      every call
 //! sql       expressions of rewrites, read to the last character                      rare
 //! isolate   a call that failed → halves → exactly the guilty message dead-lettered   rare
@@ -10,6 +12,7 @@
 //! ```
 
 mod answer;
+mod bounds;
 mod contract;
 mod engine;
 mod instance;
@@ -17,6 +20,7 @@ mod isolate;
 mod module;
 mod pool;
 mod sql;
+mod voice;
 
 use std::time::Duration;
 

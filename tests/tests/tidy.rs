@@ -17,6 +17,7 @@ const FIXTURES_MIN: usize = 4;
 /// Each vendor has one home; nothing else may name it.
 const HOMES: &[(&str, &[&str])] = &[
     ("wasmtime::", &["runtime/src/processor"]),
+    ("wasmparser::", &["runtime/src/processor"]),
     ("rdkafka::", &["runtime/src/kafka"]),
     ("rdkafka_sys", &["runtime/src/kafka"]),
     ("hyper::", &["runtime/src/clickhouse"]),

@@ -1,5 +1,5 @@
 //! Poison isolation: a call that fails is repeated in halves, each in a fresh instance, until exactly the guilty
-//! message stands alone. Allowed because a processor is a pure function of its batch.
+//! message stands alone; where many are guilty, message by message. Allowed because a processor is a pure function of its batch.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,6 +7,7 @@ use super::InstanceConfig;
 use super::answer;
 use super::instance::{Failure, Instance};
 use super::module::{LoadError, Module};
+use super::voice::Counters;
 use crate::message::MessageBatch;
 use crate::outcome::{Processed, Reason, Rejection};
 
@@ -16,15 +17,21 @@ pub struct Isolation {
     config: InstanceConfig,
     instance: Option<Instance>,
     failures: Vec<Reason>,
-    counted: Vec<(String, u64)>,
+    counted: Counters,
+    /// Guilty messages of the batch that is being processed.
+    culprits: usize,
 }
+
+/// After so many guilty messages the rest of a batch is called message by message. Halving again and again would cost
+/// up to twice as many calls, and each level of it the time of the whole batch, where most messages are guilty.
+const CULPRITS_MAX: usize = 4;
 
 impl Isolation {
     /// # Errors
     /// If the module cannot be instantiated and configured.
     pub fn new(module: Module, config: InstanceConfig) -> Result<Self, LoadError> {
         let instance = Some(Instance::new(&module, &config)?);
-        Ok(Self { module, config, instance, failures: Vec::new(), counted: Vec::new() })
+        Ok(Self { module, config, instance, failures: Vec::new(), counted: Counters::default(), culprits: 0 })
     }
 
     /// Every message of the batch gets an outcome; the parts follow each other, and a rewrite ends its part.
@@ -43,6 +50,7 @@ impl Isolation {
         if batch.is_empty() {
             return Ok(vec![Processed { progress: batch.progress(), ..Processed::default() }]);
         }
+        self.culprits = 0;
         let mut parts = Vec::new();
         self.attempt(batch, now_ms, &mut parts)?;
         Ok(parts)
@@ -55,7 +63,7 @@ impl Isolation {
 
     /// What the processor counted since this was last asked.
     pub fn take_counted(&mut self) -> Vec<(String, u64)> {
-        std::mem::take(&mut self.counted)
+        self.counted.take().into_vec()
     }
 
     /// Linear memory of the instance; none while it waits to be replaced.
@@ -77,10 +85,14 @@ impl Isolation {
             Called::Failed(rejection) => {
                 self.failures.push(rejection.reason);
                 if batch.len() == 1 {
+                    self.culprits += 1;
                     parts.push(answer::rejected(batch, rejection, self.module.name()));
                     return Ok(());
                 }
-                vec![batch.len() / 2]
+                match self.culprits {
+                    CULPRITS_MAX.. => (1..batch.len()).collect(),
+                    _ => vec![batch.len() / 2],
+                }
             }
         };
         let starts = std::iter::once(0).chain(cuts.iter().copied());
@@ -95,7 +107,7 @@ impl Isolation {
         };
         let answer = instance.call(batch, now_ms);
         // Now, because the instance may not come back.
-        self.counted.append(&mut instance.take_counted());
+        self.counted.append(instance.take_counted());
         let told = match answer {
             Ok(told) => told,
             Err(failure) => return Ok(Called::Failed(failure.into())),
@@ -127,7 +139,8 @@ impl From<Failure> for Rejection {
         let reason = match failure {
             Failure::Trap(_) => Reason::Trap,
             Failure::Deadline(_) => Reason::Deadline,
-            Failure::Memory { .. } => Reason::Memory,
+            Failure::Memory { .. } | Failure::Tables { .. } => Reason::Memory,
+            Failure::Answer(_) => Reason::InvalidAnswer,
         };
         Rejection::new(reason, failure.to_string())
     }

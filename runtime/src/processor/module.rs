@@ -4,6 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tidegate_rows::Layout;
@@ -12,7 +15,8 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use super::contract::{self, MessageProcessorPre, RowFormat};
 use super::engine::Engine;
 use super::instance::{self, State};
-use super::{Limits, Manifest, Output, Wants};
+use super::voice::Voice;
+use super::{Manifest, Output, Wants, bounds};
 use crate::outcome::ModuleName;
 
 /// A compiled processor, ready to be instantiated any number of times.
@@ -23,6 +27,7 @@ pub struct Module {
     manifest: Arc<Manifest>,
     layouts: Arc<[Layout]>,
     name: Arc<ModuleName>,
+    pub(super) voice: Arc<Voice>,
 }
 
 impl std::fmt::Debug for Module {
@@ -56,13 +61,14 @@ impl Module {
     /// # Errors
     /// See [`LoadError`]; each names the file.
     pub fn load(engine: &Engine, path: &Path, cache: &Path) -> Result<Self, LoadError> {
-        let wasm = fs::read(path).map_err(|error| LoadError::Read { path: path.into(), error })?;
+        let wasm = bounds::read(path).map_err(|error| LoadError::Read { path: path.into(), error })?;
         let digest = hex(&Sha256::digest(&wasm));
-        let component = compiled(engine, &wasm, &digest, cache)
-            .map_err(|error| LoadError::Compile { path: path.into(), error: format!("{error:#}") })?;
+        let component = compiled(engine, wasm, &digest, cache)
+            .map_err(|error| LoadError::Compile { path: path.into(), error })?;
         let pre = link(engine, &component)
             .map_err(|error| LoadError::Contract { path: path.into(), error: format!("{error:#}") })?;
-        let manifest = instance::describe(engine, &pre, Limits::default())
+        let voice = Arc::new(Voice::new());
+        let manifest = instance::describe(engine, &pre, voice.clone())
             .map_err(|error| LoadError::Describe { path: path.into(), error: error.to_string() })?;
         let (manifest, layouts) =
             understand(manifest).map_err(|error| LoadError::Manifest { path: path.into(), error })?;
@@ -73,6 +79,7 @@ impl Module {
             manifest: Arc::new(manifest),
             layouts: layouts.into(),
             name: Arc::new(name),
+            voice,
         })
     }
 
@@ -90,7 +97,7 @@ impl Module {
     }
 }
 
-fn compiled(engine: &Engine, wasm: &[u8], digest: &str, cache: &Path) -> wasmtime::Result<Component> {
+fn compiled(engine: &Engine, wasm: Vec<u8>, digest: &str, cache: &Path) -> Result<Component, String> {
     let file = cache.join(format!("{digest}-{}.cwasm", compatibility(engine)));
     // SAFETY: the file is one this function wrote; a file of another version or another engine is refused.
     if file.exists()
@@ -98,12 +105,39 @@ fn compiled(engine: &Engine, wasm: &[u8], digest: &str, cache: &Path) -> wasmtim
     {
         return Ok(component);
     }
-    let code = engine.wasmtime().precompile_component(wasm)?;
-    if let Err(error) = keep(&file, &code) {
-        tracing::warn!(file = %file.display(), %error, "compiled module not cached, the next start compiles again");
-    }
+    bounds::check_code(&wasm)?;
+    let (compiler, to) = (engine.wasmtime().clone(), file.clone());
+    let code = in_time(COMPILE_TIME_MAX, move || {
+        let code = compiler.precompile_component(&wasm).map_err(|error| format!("{error:#}"))?;
+        if let Err(error) = keep(&to, &code) {
+            tracing::warn!(file = %to.display(), %error, "compiled module not cached, the next start compiles again");
+        }
+        Ok(code)
+    })?;
     // SAFETY: the bytes come from the compiler of this very engine.
-    unsafe { Component::deserialize(engine.wasmtime(), &code) }
+    unsafe { Component::deserialize(engine.wasmtime(), &code) }.map_err(|error| format!("{error:#}"))
+}
+
+/// The slowest known module, Python's, takes 6 seconds.
+const COMPILE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// A compiler cannot be stopped. One that is given up goes on in its thread and caches what comes of it, so that a later
+/// attempt may find it there.
+fn in_time<T: Send + 'static>(
+    limit: Duration,
+    compile: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let compiling = thread::Builder::new().name("compiler".into()).spawn(move || {
+        // Nobody waits any more when it was given up.
+        let _ = sender.send(compile());
+    });
+    compiling.map_err(|error| error.to_string())?;
+    match receiver.recv_timeout(limit) {
+        Ok(compiled) => compiled,
+        Err(RecvTimeoutError::Timeout) => Err(format!("it took longer than {limit:?}")),
+        Err(RecvTimeoutError::Disconnected) => Err("the compiler panicked".into()),
+    }
 }
 
 /// Written beside and renamed, so that nobody reads half a file.
@@ -132,9 +166,7 @@ fn link(engine: &Engine, component: &Component) -> wasmtime::Result<MessageProce
 }
 
 fn understand(told: contract::Manifest) -> Result<(Manifest, Vec<Layout>), String> {
-    if told.name.is_empty() || told.name.len() > 100 {
-        return Err("its name must have 1 to 100 bytes".into());
-    }
+    bounds::check_manifest(&told)?;
     let mut layouts = Vec::new();
     let mut outputs: Vec<Output> = Vec::new();
     for output in told.outputs {
