@@ -8,6 +8,7 @@
 //! answer    what came back, checked → Processed                                      every call
 //! sql       expressions of rewrites, read to the last character                      rare
 //! isolate   a call that failed → halves → exactly the guilty message dead-lettered   rare
+//! watch     calls that cannot be cut off: given up with their thread                  `interruption: off`
 //! pool      N worker threads, results in the order asked for                         one per pipeline
 //! ```
 
@@ -17,10 +18,13 @@ mod contract;
 mod engine;
 mod instance;
 mod isolate;
+#[cfg(test)]
+mod lies;
 mod module;
 mod pool;
 mod sql;
 mod voice;
+mod watch;
 
 use std::time::Duration;
 
@@ -83,7 +87,7 @@ pub struct Limits {
 pub enum Interruption {
     /// At its deadline, by epoch checks in loops and functions (about a quarter more CPU in the processor).
     Epoch,
-    /// Never: for trusted code only. An endless loop blocks its worker for good.
+    /// Never: for trusted code only. A call that does not return is given up with its thread, which burns a core.
     Off,
 }
 

@@ -145,6 +145,11 @@ impl<'a> Starter<'a> {
         let config = &self.config.pipelines.value[&name];
         let (metrics, status) = (metrics.pipeline(&name), status.pipeline(&name));
         status.module(prepared.module.name());
+        let held = status.clone();
+        prepared.module.on_hold(move |why| match why {
+            Some(why) => held.hold("processor", why),
+            None => held.clear("processor"),
+        });
         let kafka_error = |error| StartError::Kafka { pipeline: name.clone(), error };
         let publisher = Publisher::new(&self.brokers()).map_err(kafka_error)?;
         publisher.warm_up(written_topics(config)).await;

@@ -1,4 +1,4 @@
-;; load contract: process
+;; load contract: expected `record` found `u32`
 (component
   (core module $m (func (export "f") (result i32) (i32.const 7)) (memory (export "m") 1))
   (core instance $i (instantiate $m))

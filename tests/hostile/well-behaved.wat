@@ -10,13 +10,13 @@
 (data $strings (i32.const 256) "hostile\001.0\00rowsn\00UInt8")
 
 (func $allocate (param $size i32) (result i32)
-  (local $at i32)
+  (local $at i32) (local $missing i32)
   (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
   (global.set $free (i32.add (local.get $at) (local.get $size)))
-  (if (i32.gt_u (global.get $free) (i32.mul (memory.size) (i32.const 65536)))
-    (then
-      (if (i32.eq (memory.grow (i32.add (i32.shr_u (local.get $size) (i32.const 16)) (i32.const 1))) (i32.const -1))
-        (then (unreachable)))))
+  (local.set $missing
+    (i32.sub (i32.shr_u (i32.add (global.get $free) (i32.const 65535)) (i32.const 16)) (memory.size)))
+  (if (i32.gt_s (local.get $missing) (i32.const 0))
+    (then (if (i32.eq (memory.grow (local.get $missing)) (i32.const -1)) (then (unreachable)))))
   (local.get $at))
 
 (func $realloc (param $old i32) (param $old_size i32) (param $align i32) (param $size i32) (result i32)

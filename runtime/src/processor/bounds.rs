@@ -4,15 +4,22 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use wasmparser::{Parser, Payload};
+use wasmparser::{BlockType, FunctionBody, Operator, Parser, Payload};
 
 use super::contract::Manifest;
 
 /// A component of this size takes a minute to compile. Those of Python, the largest known, have 18.5 MB.
 const COMPONENT_BYTES_MAX: usize = 32 << 20;
+/// Each costs the compiler some 6 KB. Python's has 20,000.
+const FUNCTIONS_MAX: u32 = 100_000;
 /// The body of a function: the compiler's time and memory grow faster than it. The largest known, the loops of
 /// interpreters, have 200 KB.
 const FUNCTION_BYTES_MAX: usize = 512 << 10;
+/// Variables of a function times the places where control comes together in it: the compiler may keep a value for each
+/// pair, 110 bytes.
+const MEETINGS_MAX: u64 = 4_000_000;
+/// What a block may take and give with a type of its own.
+const BLOCK_VALUES_MAX: u64 = 1000;
 
 const NAME_BYTES_MAX: usize = 100;
 const VERSION_BYTES_MAX: usize = 100;
@@ -40,15 +47,43 @@ pub(super) fn check_code(wasm: &[u8]) -> Result<(), String> {
              hint: link it as one (wasm-component-ld), or wrap it (wasm-tools component new)"
             .into());
     }
+    let mut functions: u32 = 0;
     for payload in Parser::new(0).parse_all(wasm) {
         // What cannot be parsed is refused by the compiler, which says it in full.
         let Ok(payload) = payload else { return Ok(()) };
-        if let Payload::CodeSectionEntry(body) = payload
-            && body.range().len() > FUNCTION_BYTES_MAX
-        {
-            let (at, bytes) = (body.range().start, body.range().len());
+        let Payload::CodeSectionEntry(body) = payload else { continue };
+        let (at, bytes) = (body.range().start, body.range().len());
+        if bytes > FUNCTION_BYTES_MAX {
             return Err(format!("the function at byte {at} has {bytes} bytes and may have {FUNCTION_BYTES_MAX}"));
         }
+        check_meetings(&body).map_err(|error| format!("the function at byte {at} has {error}"))?;
+        functions += 1;
+        if functions > FUNCTIONS_MAX {
+            return Err(format!("it has more than {FUNCTIONS_MAX} functions"));
+        }
+    }
+    Ok(())
+}
+
+fn check_meetings(body: &FunctionBody<'_>) -> Result<(), String> {
+    let (mut places, mut variables) = (0, 1);
+    let Ok(operators) = body.get_operators_reader() else { return Ok(()) };
+    for operator in operators.into_iter().map_while(Result::ok) {
+        match operator {
+            Operator::LocalGet { local_index }
+            | Operator::LocalSet { local_index }
+            | Operator::LocalTee { local_index } => {
+                variables = variables.max(u64::from(local_index) + 1);
+            }
+            Operator::Loop { blockty } | Operator::Block { blockty } | Operator::If { blockty } => {
+                places += if matches!(blockty, BlockType::FuncType(_)) { BLOCK_VALUES_MAX } else { 1 };
+            }
+            _ => {}
+        }
+    }
+    let meetings = places * variables;
+    if meetings > MEETINGS_MAX {
+        return Err(format!("{places} places where {variables} variables may meet, too many to compile"));
     }
     Ok(())
 }

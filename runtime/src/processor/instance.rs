@@ -32,12 +32,15 @@ pub enum Failure {
     Trap(String),
     #[error("the call was cut off after {0:?}")]
     Deadline(Duration),
+    /// It cannot be cut off, and its thread was given up.
+    #[error("the call did not return within {0:?}")]
+    Stuck(Duration),
     #[error("the processor asked for {asked} bytes of memory and may have {max}")]
     Memory { asked: usize, max: usize },
     #[error("the processor asked for {asked} elements of tables and may have {max}")]
     Tables { asked: usize, max: usize },
     /// What it returned cannot be read: a pointer out of its memory, text that is not UTF-8, too much of it.
-    #[error("the answer cannot be read: {0}")]
+    #[error("what it returned cannot be read: {0}")]
     Answer(String),
 }
 
@@ -149,16 +152,27 @@ impl Instance {
 /// Time that instantiating, describing and configuring may take.
 const START_TIME: Duration = Duration::from_secs(5);
 
+/// Why a module did not say what it is.
+pub(super) enum Undescribed {
+    /// Its functions are not those of the contract.
+    Foreign(String),
+    Failed(Failure),
+}
+
 /// Asks a module what it is, in an instance of its own.
 pub(super) fn describe(
     engine: &Engine,
     pre: &MessageProcessorPre<State>,
     voice: Arc<Voice>,
-) -> Result<Manifest, Failure> {
+) -> Result<Manifest, Undescribed> {
     let mut store = store(engine, "new module".into(), Limits::default(), voice);
     let running = Call::start(engine, &mut store, START_TIME);
-    let told = pre.instantiate(&mut store).and_then(|guest| processor(&guest).call_describe(&mut store));
-    told.map_err(|error| running.failure(&store, &error))
+    let guest = pre.instantiate(&mut store).map_err(|error| match running.failure(&store, &error) {
+        Failure::Answer(text) => Undescribed::Foreign(text),
+        failure => Undescribed::Failed(failure),
+    })?;
+    let told = processor(&guest).call_describe(&mut store);
+    told.map_err(|error| Undescribed::Failed(running.failure(&store, &error)))
 }
 
 fn processor(guest: &MessageProcessor) -> &Guest {

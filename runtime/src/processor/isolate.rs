@@ -3,11 +3,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::InstanceConfig;
-use super::answer;
+use super::contract;
 use super::instance::{Failure, Instance};
 use super::module::{LoadError, Module};
 use super::voice::Counters;
+use super::watch::Caller;
+use super::{InstanceConfig, Interruption, answer};
 use crate::message::MessageBatch;
 use crate::outcome::{Processed, Reason, Rejection};
 
@@ -20,6 +21,8 @@ pub struct Isolation {
     counted: Counters,
     /// Guilty messages of the batch that is being processed.
     culprits: usize,
+    /// For calls that cannot be cut off.
+    caller: Option<Caller>,
 }
 
 /// After so many guilty messages the rest of a batch is called message by message. Halving again and again would cost
@@ -31,7 +34,15 @@ impl Isolation {
     /// If the module cannot be instantiated and configured.
     pub fn new(module: Module, config: InstanceConfig) -> Result<Self, LoadError> {
         let instance = Some(Instance::new(&module, &config)?);
-        Ok(Self { module, config, instance, failures: Vec::new(), counted: Counters::default(), culprits: 0 })
+        Ok(Self {
+            module,
+            config,
+            instance,
+            failures: Vec::new(),
+            counted: Counters::default(),
+            culprits: 0,
+            caller: None,
+        })
     }
 
     /// Every message of the batch gets an outcome; the parts follow each other, and a rewrite ends its part.
@@ -101,11 +112,17 @@ impl Isolation {
     }
 
     fn call(&mut self, batch: &MessageBatch, now_ms: i64) -> Result<Called, LoadError> {
-        let mut instance = match self.instance.take() {
+        let instance = match self.instance.take() {
             Some(instance) => instance,
             None => Instance::new(&self.module, &self.config)?,
         };
-        let answer = instance.call(batch, now_ms);
+        let Some((mut instance, answer)) = self.answer_of(instance, batch, now_ms)? else {
+            let (processor, limit) = (&self.module.name().name, self.config.limits.deadline(batch.len()));
+            tracing::error!(processor, messages = batch.len(), ?limit, "a call does not return and cannot be cut off");
+            // Each attempt may cost a thread: two for a guilty message, not two for each halving.
+            self.culprits = self.culprits.max(CULPRITS_MAX);
+            return Ok(Called::Failed(Failure::Stuck(limit).into()));
+        };
         // Now, because the instance may not come back.
         self.counted.append(instance.take_counted());
         let told = match answer {
@@ -124,7 +141,34 @@ impl Isolation {
             Err(text) => Called::Failed(Rejection::new(Reason::InvalidAnswer, text)),
         })
     }
+
+    /// `None`: the call does not return.
+    fn answer_of(
+        &mut self,
+        mut instance: Instance,
+        batch: &MessageBatch,
+        now_ms: i64,
+    ) -> Result<Option<(Instance, Answer)>, LoadError> {
+        if self.module.engine.interruption() == Interruption::Epoch {
+            let answer = instance.call(batch, now_ms);
+            return Ok(Some((instance, answer)));
+        }
+        let given_up = self.module.given_up.clone();
+        given_up.wait(&self.module.name().name);
+        let caller = match self.caller.take() {
+            Some(caller) => caller,
+            None => Caller::start(&self.module.name().name, given_up.clone())?,
+        };
+        let (copy, limit) = (batch.part(0..batch.len()), self.config.limits.deadline(batch.len()));
+        let called = caller.call(instance, copy, now_ms, limit, &given_up);
+        Ok(called.map(|(caller, instance, answer)| {
+            self.caller = Some(caller);
+            (instance, answer)
+        }))
+    }
 }
+
+type Answer = Result<contract::Processed, Failure>;
 
 /// What came of one call.
 enum Called {
@@ -138,7 +182,7 @@ impl From<Failure> for Rejection {
     fn from(failure: Failure) -> Self {
         let reason = match failure {
             Failure::Trap(_) => Reason::Trap,
-            Failure::Deadline(_) => Reason::Deadline,
+            Failure::Deadline(_) | Failure::Stuck(_) => Reason::Deadline,
             Failure::Memory { .. } | Failure::Tables { .. } => Reason::Memory,
             Failure::Answer(_) => Reason::InvalidAnswer,
         };

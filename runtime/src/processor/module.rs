@@ -14,8 +14,9 @@ use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::contract::{self, MessageProcessorPre, RowFormat};
 use super::engine::Engine;
-use super::instance::{self, State};
+use super::instance::{self, State, Undescribed};
 use super::voice::Voice;
+use super::watch::GivenUp;
 use super::{Manifest, Output, Wants, bounds};
 use crate::outcome::ModuleName;
 
@@ -28,6 +29,7 @@ pub struct Module {
     layouts: Arc<[Layout]>,
     name: Arc<ModuleName>,
     pub(super) voice: Arc<Voice>,
+    pub(super) given_up: GivenUp,
 }
 
 impl std::fmt::Debug for Module {
@@ -63,13 +65,15 @@ impl Module {
     pub fn load(engine: &Engine, path: &Path, cache: &Path) -> Result<Self, LoadError> {
         let wasm = bounds::read(path).map_err(|error| LoadError::Read { path: path.into(), error })?;
         let digest = hex(&Sha256::digest(&wasm));
-        let component = compiled(engine, wasm, &digest, cache)
-            .map_err(|error| LoadError::Compile { path: path.into(), error })?;
+        let component =
+            compiled(engine, wasm, &digest, cache).map_err(|error| LoadError::Compile { path: path.into(), error })?;
         let pre = link(engine, &component)
             .map_err(|error| LoadError::Contract { path: path.into(), error: format!("{error:#}") })?;
         let voice = Arc::new(Voice::new());
-        let manifest = instance::describe(engine, &pre, voice.clone())
-            .map_err(|error| LoadError::Describe { path: path.into(), error: error.to_string() })?;
+        let manifest = instance::describe(engine, &pre, voice.clone()).map_err(|error| match error {
+            Undescribed::Foreign(error) => LoadError::Contract { path: path.into(), error },
+            Undescribed::Failed(failure) => LoadError::Describe { path: path.into(), error: failure.to_string() },
+        })?;
         let (manifest, layouts) =
             understand(manifest).map_err(|error| LoadError::Manifest { path: path.into(), error })?;
         let name = ModuleName { name: manifest.name.clone(), version: manifest.version.clone(), digest };
@@ -80,6 +84,7 @@ impl Module {
             layouts: layouts.into(),
             name: Arc::new(name),
             voice,
+            given_up: GivenUp::default(),
         })
     }
 
@@ -89,6 +94,12 @@ impl Module {
 
     pub fn name(&self) -> &Arc<ModuleName> {
         &self.name
+    }
+
+    /// Whom to tell, once, that no calls are made because too many do not return (`interruption: off`), and that they
+    /// are made again.
+    pub fn on_hold(&self, hold: impl Fn(Option<&str>) + Send + Sync + 'static) {
+        self.given_up.on_hold(Box::new(hold));
     }
 
     /// The types of its columns as the module declares them, an entry per output.
