@@ -1,4 +1,4 @@
-;; message invalid-row:
+;; message invalid-row: 1 bytes follow the row
 ;; The row of the message has a byte too many; every number agrees with every other.
 (func $lie (param $message i32)
   (local $at i32) (local $i i32) (local $n i32)

@@ -1,4 +1,4 @@
-;; load manifest: a type must have at most 10000 bytes
+;; load manifest: the type of a column must have 1 to 10000 bytes
 (func $manifest
   (local $at i32)
   (local.set $at (i32.const 131072))

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{PackageId, Resolve};
 
@@ -43,6 +43,7 @@ impl Guest {
         let first = source.lines().next().and_then(|line| line.strip_prefix(";; "));
         let first = first.context("the first line must say what comes of it")?;
         let (blamed, text) = first.split_once(": ").unwrap_or((first, ""));
+        ensure!(text.is_empty() == (blamed == "none"), "the first line must say what is reported, and who is blamed");
         let expected = Expected { blamed: blamed.to_owned(), text: text.to_owned() };
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { name, expected, source })
