@@ -11,8 +11,9 @@ use crate::clickhouse::{self, Cluster};
 use crate::config::{self, Config};
 use crate::digest::{Digest, NoDigest};
 use crate::module_source::{FetchError, Fetched, ModuleSource, Stamp};
-use crate::processor::{Engine, InstanceConfig, Interruption, Limits, LoadError, Module, Ready};
+use crate::processor::{Engine, InstanceConfig, Interruption, Limits, LoadError, Module, Ready, SelfTestError, self_test};
 use crate::route::{Route, Routes};
+use crate::status::PipelineStatus;
 
 /// Loads modules for the pipelines of a configuration.
 #[derive(Clone)]
@@ -58,6 +59,8 @@ pub enum Refusal {
     /// The tables, the module and the configuration do not fit each other.
     #[error("module {module} does not fit: {}", differences.join("; "))]
     Mismatch { module: String, differences: Vec<String> },
+    #[error("module {module} fails its self-test: {error}")]
+    SelfTest { module: String, error: SelfTestError },
     #[error("storage {storage:?}: {error}")]
     Table { storage: String, error: clickhouse::Error },
     #[error("failed to set up the sandbox: {0}")]
@@ -135,7 +138,7 @@ impl Loader {
         (self.clusters[&storage.cluster.value.0].clone(), &storage.table.0)
     }
 
-    /// Compares the module's columns with the tables that the pipeline sends them to.
+    /// Compares the module's columns with the tables that the pipeline sends them to, and runs its self-test.
     async fn fit(&self, name: &str, source: String, module: Module) -> Result<Fitted, Refusal> {
         let pipeline = &self.config.pipelines.value[name];
         let mismatch = |differences| {
@@ -171,7 +174,13 @@ impl Loader {
         let limits = Limits { memory_bytes_max: of.memory.0 as usize, base: of.base.0, per_message: of.per_message.0 };
         let topics = vec![pipeline.topic.value.0.clone()];
         let instance = InstanceConfig { params: of.params.to_string(), topics, limits, layouts };
-        Ok(Fitted { source, module, instance, routes: Arc::new(routes) })
+        let fitted = Fitted { source, module, instance, routes: Arc::new(routes) };
+        let testing = fitted.clone();
+        in_the_background(move || self_test(&testing.module, &testing.instance)).await.map_err(|error| {
+            let name = fitted.module.name();
+            Refusal::SelfTest { module: format!("{} {}", name.name, name.version), error }
+        })?;
+        Ok(fitted)
     }
 
     fn module(&self, pipeline: &str) -> &config::Module {
@@ -218,6 +227,15 @@ impl std::fmt::Display for Origin {
 }
 
 impl Fitted {
+    /// Where it is said that no calls are made because too many do not return.
+    pub fn report_to(&self, status: &PipelineStatus) {
+        let status = status.clone();
+        self.module.on_hold(move |why| match why {
+            Some(why) => status.hold("processor", why),
+            None => status.clear("processor"),
+        });
+    }
+
     /// Hexadecimal.
     pub fn digest(&self) -> String {
         self.module.name().digest.hex()

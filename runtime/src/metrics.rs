@@ -1,6 +1,6 @@
 //! Numbers for Prometheus. The only home of `prometheus_client`; stages call methods named after what happened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -75,7 +75,7 @@ struct Families {
     jumped_over: Counters,
     processor_failures: Family<ModuleLabels, Counter>,
     processor_counters: Counters,
-    processor_counter_names: Mutex<BTreeSet<String>>,
+    names: Names,
     call_seconds: Histograms,
     call_gap_seconds: Histograms,
     batch_rows: Histograms,
@@ -89,8 +89,13 @@ struct Families {
     position: Family<PartitionLabels, Gauge>,
 }
 
-/// Names that a processor may count under; more are counted as `other`.
-const PROCESSOR_COUNTERS_MAX: usize = 100;
+/// Labels that come from modules, by the metric's pipeline and the kind of name. A module may call itself and its
+/// counters anything, and a pipeline may see a thousand versions of it: past the bound all are `other`.
+#[derive(Default)]
+struct Names(Mutex<BTreeMap<(String, &'static str), BTreeSet<String>>>);
+
+/// Names of a kind in a pipeline.
+const NAMES_MAX: usize = 100;
 
 impl Metrics {
     pub fn new() -> Self {
@@ -118,12 +123,16 @@ impl Default for Metrics {
     }
 }
 
-impl Families {
-    fn may_count(&self, name: &str) -> bool {
-        let mut names = self.processor_counter_names.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        names.contains(name) || (names.len() < PROCESSOR_COUNTERS_MAX && names.insert(name.to_owned()))
+impl Names {
+    fn bounded<'a>(&self, pipeline: &str, kind: &'static str, name: &'a str) -> &'a str {
+        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let names = all.entry((pipeline.to_owned(), kind)).or_default();
+        let known = names.contains(name) || (names.len() < NAMES_MAX && names.insert(name.to_owned()));
+        if known { name } else { "other" }
     }
+}
 
+impl Families {
     /// Every metric, once: its name, what it tells, and how it counts.
     fn register(registry: &mut Registry) -> Self {
         fn seconds() -> Histogram {
@@ -136,7 +145,7 @@ impl Families {
             Histogram::new(exponential_buckets(1.0, 4.0, 12))
         }
         Self {
-            processor_counter_names: Mutex::default(),
+            names: Names::default(),
             messages: registered(registry, "messages", "Messages read, of=topic", Family::default()),
             outcomes: registered(
                 registry,
@@ -308,14 +317,16 @@ impl PipelineMetrics {
     }
 
     pub fn called(&self, module: &ModuleName, seconds: f64, failures: &[Reason], counted: &[(String, u64)]) {
-        self.families.call_seconds.get_or_create(&self.of(&module.name)).observe(seconds);
+        let bounded = |kind, name| self.families.names.bounded(&self.pipeline, kind, name);
+        let name = bounded("module", &module.name);
+        self.families.call_seconds.get_or_create(&self.of(name)).observe(seconds);
         for reason in failures {
-            let reason = reason.as_str().to_owned();
-            let labels = ModuleLabels { pipeline: self.pipeline.clone(), reason, digest: module.digest.hex() };
+            let (pipeline, reason) = (self.pipeline.clone(), reason.as_str().to_owned());
+            let labels = ModuleLabels { pipeline, reason, digest: bounded("digest", &module.digest.hex()).to_owned() };
             self.families.processor_failures.get_or_create(&labels).inc();
         }
         for (name, delta) in counted {
-            let labels = self.of(if self.families.may_count(name) { name } else { "other" });
+            let labels = self.of(bounded("counter", name));
             self.families.processor_counters.get_or_create(&labels).inc_by(*delta);
         }
     }

@@ -210,14 +210,14 @@ impl ModuleSource {
 }
 
 impl FetchSettings {
-    /// Limits as they are without a reason for others: 64 MiB, 60 s a try, 3 tries.
+    /// Limits as they are without a reason for others: 32 MiB as the sandbox has it, 60 s a try, 3 tries.
     pub fn new(store: PathBuf) -> Self {
         Self {
             store,
             auth: None,
             docker_config: registry::docker_config(),
             insecure: false,
-            bytes_max: 64 << 20,
+            bytes_max: 32 << 20,
             timeout: Duration::from_secs(60),
             tries: 3,
             pauses: Backoff::new(Duration::from_millis(300), Duration::from_secs(5)),

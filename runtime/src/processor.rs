@@ -1,26 +1,34 @@
 //! Processors: messages in, outcomes out, in a sandbox. The only home of `wasmtime`.
 //!
 //! ```text
+//! bounds    what a module may be and say of itself                                   once
 //! module    a component file → compiled code (cached) → manifest, layouts            once
 //! inspect   what a module is, seen from outside                                       on request
 //! instance  one sandbox: memory cap, deadline per call, log and counters bounded     one per worker
+//! voice     its log lines and counters, bounded for all instances of a module         every call
 //! answer    what came back, checked → Processed                                      every call
 //! sql       expressions of rewrites, read to the last character                      rare
 //! isolate   a call that failed → halves → exactly the guilty message dead-lettered   rare
 //! self_test messages of the manifest and what must come of them                       once a load
+//! watch     calls that cannot be cut off: given up with their thread                  `interruption: off`
 //! pool      N worker threads, results in the order asked for                         one per pipeline
 //! ```
 
 mod answer;
+mod bounds;
 mod contract;
 mod engine;
 mod inspect;
 mod instance;
 mod isolate;
+#[cfg(test)]
+mod lies;
 mod module;
 mod pool;
 mod self_test;
 mod sql;
+mod voice;
+mod watch;
 
 use std::time::Duration;
 
@@ -90,7 +98,7 @@ pub struct Limits {
 pub enum Interruption {
     /// At its deadline, by epoch checks in loops and functions (about a quarter more CPU in the processor).
     Epoch,
-    /// Never: for trusted code only. An endless loop blocks its worker for good.
+    /// Never: for trusted code only. A call that does not return is given up with its thread, which burns a core.
     Off,
 }
 

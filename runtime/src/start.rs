@@ -114,6 +114,7 @@ impl Starter {
         let config = &self.config.pipelines.value[&pipeline];
         let (metrics, status) = (metrics.pipeline(&pipeline), status.pipeline(&pipeline));
         status.module(first.fitted.module.name());
+        first.fitted.report_to(&status);
         let kafka_error = |error| StartError::Kafka { pipeline: pipeline.clone(), error };
         let brokers = brokers(&self.config);
         let publisher = Publisher::new(&brokers).map_err(kafka_error)?;

@@ -2,6 +2,7 @@
 
 pub mod clickhouse;
 pub mod events;
+pub mod hostile;
 pub mod kafka;
 pub mod pipeline;
 pub mod processors;

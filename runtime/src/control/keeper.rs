@@ -321,6 +321,7 @@ impl Keeping {
             self.work.switch.to(ready);
             self.work.status.clear(STAGE);
             self.work.status.module(fitted.module.name());
+            fitted.report_to(&self.work.status);
             let (pipeline, module) = (&self.work.pipeline, fitted.module.name());
             tracing::info!(pipeline, module = module.name, version = module.version, digest = %module.digest, because = ?desired.because, "module switched to");
             let before = std::mem::replace(&mut self.now, Current { fitted, desired: desired.clone(), number });

@@ -34,6 +34,11 @@ impl Engine {
     pub fn new(interruption: Interruption) -> wasmtime::Result<Self> {
         let mut config = wasmtime::Config::new();
         config.cranelift_opt_level(wasmtime::OptLevel::Speed);
+        config.wasm_memory64(false);
+        // A processor is a pure function, on every machine.
+        config.relaxed_simd_deterministic(true);
+        // Debug information of a guest is not to be trusted with the host's time.
+        config.wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
         config.epoch_interruption(interruption == Interruption::Epoch);
         let wasmtime = wasmtime::Engine::new(&config)?;
         let clock = Clock::start(wasmtime.clone());

@@ -1,15 +1,16 @@
 //! One running processor in its sandbox.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use wasmtime::{ResourceLimiter, Store, Trap};
+use wasmtime::{ResourceLimiter, Store, Trap, WasmBacktrace};
 
 use super::contract::{
     Batch, Config, Guest, Host, Level, Manifest, MessageProcessor, MessageProcessorPre, Processed, Run,
 };
 use super::engine::{Engine, TICK};
 use super::module::{LoadError, Module};
+use super::voice::{Counters, LOG_BYTES_MAX, Voice, truncated};
 use super::{InstanceConfig, Interruption, Limits, Wants};
 use crate::message::MessageBatch;
 
@@ -31,38 +32,40 @@ pub enum Failure {
     Trap(String),
     #[error("the call was cut off after {0:?}")]
     Deadline(Duration),
+    /// It cannot be cut off, and its thread was given up.
+    #[error("the call did not return within {0:?}")]
+    Stuck(Duration),
     #[error("the processor asked for {asked} bytes of memory and may have {max}")]
     Memory { asked: usize, max: usize },
+    #[error("the processor asked for {asked} elements of tables and may have {max}")]
+    Tables { asked: usize, max: usize },
+    /// What it returned cannot be read: a pointer out of its memory, text that is not UTF-8, too much of it.
+    #[error("what it returned cannot be read: {0}")]
+    Answer(String),
 }
 
 /// What the host keeps for an instance: its limits and its voice.
 pub(super) struct State {
     name: String,
     memory_bytes_max: usize,
+    /// Of all memories together, as are the elements of all tables.
     memory_bytes: usize,
-    memory_refused: Option<usize>,
+    table_elements: usize,
+    refused: Option<Failure>,
     last_words: Option<String>,
-    voice: Voice,
-    counted: Vec<(String, u64)>,
+    voice: Arc<Voice>,
+    counted: Counters,
 }
 
-/// Log lines a guest may still write: a second's worth at a time.
-struct Voice {
-    since: Instant,
-    lines: u32,
-    dropped: u64,
-}
-
-/// More is cut off.
-const LOG_BYTES_MAX: usize = 2048;
-const LOG_LINES_PER_SECOND: u32 = 20;
-/// Different counter names of one instance; more count under the name `other`.
-const COUNTERS_MAX: usize = 100;
-const COUNTER_NAME_BYTES_MAX: usize = 64;
-/// Bytes that one call may hand to the host.
+/// Bytes that one call may hand to the host: as much as it may have itself, and never more than this. Lists may lie over
+/// each other, so that a small memory holds a large answer.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
-/// Elements that the tables of a module may have.
+/// Elements that the tables of an instance may have, 8 bytes of the host's memory each.
 const TABLE_ELEMENTS_MAX: usize = 1 << 20;
+/// Parts that a component may be linked from. One of Python has about thirty.
+const PARTS_MAX: usize = 1000;
+/// Each reserves 4 GiB of addresses.
+const MEMORIES_MAX: usize = 100;
 
 impl Instance {
     /// Instantiates and configures the processor.
@@ -72,9 +75,10 @@ impl Instance {
     pub fn new(module: &Module, config: &InstanceConfig) -> Result<Self, LoadError> {
         let name = module.name().name.clone();
         let refused = |error: String| LoadError::Init { name: name.clone(), error };
-        let mut store = store(&module.engine, name.clone(), config.limits);
+        let mut store = store(&module.engine, name.clone(), config.limits, module.voice.clone());
         let running = Call::start(&module.engine, &mut store, config.limits.deadline(0).max(START_TIME));
-        let guest = module.pre.instantiate(&mut store).map_err(|error| refused(format!("{error:#}")))?;
+        let guest = module.pre.instantiate(&mut store);
+        let guest = guest.map_err(|error| refused(running.failure(&store, &error).to_string()))?;
         let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
         let answer = processor(&guest).call_init(&mut store, Config { params: &config.params, topics: &topics });
         match answer {
@@ -120,14 +124,14 @@ impl Instance {
         answer.map_err(|error| running.failure(&self.store, &error))
     }
 
-    /// Linear memory now; it never shrinks.
+    /// Linear memory now, of all its memories; it never shrinks.
     pub fn memory_bytes(&self) -> usize {
         self.store.data().memory_bytes
     }
 
     /// What the processor counted since the last call of this.
-    pub(super) fn take_counted(&mut self) -> Vec<(String, u64)> {
-        std::mem::take(&mut self.store.data_mut().counted)
+    pub(super) fn take_counted(&mut self) -> Counters {
+        self.store.data_mut().counted.take()
     }
 
     fn runs(&self, batch: &MessageBatch) -> Vec<Run> {
@@ -148,31 +152,47 @@ impl Instance {
 /// Time that instantiating, describing and configuring may take.
 const START_TIME: Duration = Duration::from_secs(5);
 
+/// Why a module did not say what it is.
+pub(super) enum Undescribed {
+    /// Its functions are not those of the contract.
+    Foreign(String),
+    Failed(Failure),
+}
+
 /// Asks a module what it is, in an instance of its own.
-pub(super) fn describe(engine: &Engine, pre: &MessageProcessorPre<State>, limits: Limits) -> Result<Manifest, Failure> {
-    let mut store = store(engine, "new module".into(), limits);
+pub(super) fn describe(
+    engine: &Engine,
+    pre: &MessageProcessorPre<State>,
+    voice: Arc<Voice>,
+) -> Result<Manifest, Undescribed> {
+    let mut store = store(engine, "new module".into(), Limits::default(), voice);
     let running = Call::start(engine, &mut store, START_TIME);
-    let told = pre.instantiate(&mut store).and_then(|guest| processor(&guest).call_describe(&mut store));
-    told.map_err(|error| running.failure(&store, &error))
+    let guest = pre.instantiate(&mut store).map_err(|error| match running.failure(&store, &error) {
+        Failure::Answer(text) => Undescribed::Foreign(text),
+        failure => Undescribed::Failed(failure),
+    })?;
+    let told = processor(&guest).call_describe(&mut store);
+    told.map_err(|error| Undescribed::Failed(running.failure(&store, &error)))
 }
 
 fn processor(guest: &MessageProcessor) -> &Guest {
     guest.tidegate_processor_processor()
 }
 
-fn store(engine: &Engine, name: String, limits: Limits) -> Store<State> {
+fn store(engine: &Engine, name: String, limits: Limits, voice: Arc<Voice>) -> Store<State> {
     let state = State {
         name,
         memory_bytes_max: limits.memory_bytes_max,
         memory_bytes: 0,
-        memory_refused: None,
+        table_elements: 0,
+        refused: None,
         last_words: None,
-        voice: Voice { since: Instant::now(), lines: 0, dropped: 0 },
-        counted: Vec::new(),
+        voice,
+        counted: Counters::default(),
     };
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| state);
-    store.set_hostcall_fuel(ANSWER_BYTES_MAX);
+    store.set_hostcall_fuel(limits.memory_bytes_max.min(ANSWER_BYTES_MAX));
     store
 }
 
@@ -185,7 +205,7 @@ struct Call<'a> {
 impl<'a> Call<'a> {
     fn start(engine: &'a Engine, store: &mut Store<State>, deadline: Duration) -> Self {
         store.data_mut().last_words = None;
-        store.data_mut().memory_refused = None;
+        store.data_mut().refused = None;
         if engine.interruption() == Interruption::Epoch {
             let ticks = deadline.as_nanos().div_ceil(TICK.as_nanos()) + 1;
             store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX));
@@ -195,14 +215,19 @@ impl<'a> Call<'a> {
 
     fn failure(&self, store: &Store<State>, error: &wasmtime::Error) -> Failure {
         let state = store.data();
-        if let Some(asked) = state.memory_refused {
-            return Failure::Memory { asked, max: state.memory_bytes_max };
-        }
         let trap = error.downcast_ref::<Trap>();
         if trap == Some(&Trap::Interrupt) {
             return Failure::Deadline(self.deadline);
         }
+        if let Some(refused) = &state.refused {
+            return refused.clone();
+        }
         let cause = trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string);
+        if trap.is_none() && error.downcast_ref::<WasmBacktrace>().is_none() {
+            // It happened when the guest was left already.
+            return Failure::Answer(truncated(cause, LOG_BYTES_MAX));
+        }
+        let cause = absent(&cause).unwrap_or(cause);
         let text = match &state.last_words {
             Some(words) => format!("{words} ({cause})"),
             None => cause,
@@ -211,75 +236,60 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Imports that are not there were linked as traps, which name them.
+fn absent(cause: &str) -> Option<String> {
+    let import = cause.strip_prefix("unknown import: `")?.strip_suffix("` has not been defined")?;
+    Some(format!("the processor called {import}, which the sandbox does not have"))
+}
+
 impl ResourceLimiter for State {
-    fn memory_growing(&mut self, _now: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        let allowed = desired <= self.memory_bytes_max;
+    fn memory_growing(&mut self, now: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        let asked = self.memory_bytes.saturating_add(desired.saturating_sub(now));
+        let allowed = asked <= self.memory_bytes_max;
         if allowed {
-            self.memory_bytes = desired;
+            self.memory_bytes = asked;
         } else {
-            self.memory_refused = Some(desired);
+            self.refused = Some(Failure::Memory { asked, max: self.memory_bytes_max });
         }
         Ok(allowed)
     }
 
-    fn table_growing(&mut self, _now: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS_MAX)
+    fn table_growing(&mut self, now: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        let asked = self.table_elements.saturating_add(desired.saturating_sub(now));
+        let allowed = asked <= TABLE_ELEMENTS_MAX;
+        if allowed {
+            self.table_elements = asked;
+        } else {
+            self.refused = Some(Failure::Tables { asked, max: TABLE_ELEMENTS_MAX });
+        }
+        Ok(allowed)
+    }
+
+    fn instances(&self) -> usize {
+        PARTS_MAX
+    }
+
+    fn tables(&self) -> usize {
+        PARTS_MAX
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_MAX
     }
 }
 
 impl Host for State {
     fn log(&mut self, level: Level, text: String) {
         let text = truncated(text, LOG_BYTES_MAX);
+        self.voice.say(&self.name, level, &text);
         if level == Level::Error {
-            self.last_words = Some(text.clone());
-        }
-        if !self.voice.may_speak() {
-            return;
-        }
-        let processor = &self.name;
-        match level {
-            Level::Trace => tracing::trace!(processor, text, "processor says"),
-            Level::Debug => tracing::debug!(processor, text, "processor says"),
-            Level::Info => tracing::info!(processor, text, "processor says"),
-            Level::Warn => tracing::warn!(processor, text, "processor says"),
-            Level::Error => tracing::error!(processor, text, "processor says"),
+            self.last_words = Some(text);
         }
     }
 
     fn count(&mut self, name: String, delta: u64) {
-        let name = truncated(name, COUNTER_NAME_BYTES_MAX);
-        if let Some((_, sum)) = self.counted.iter_mut().find(|(have, _)| *have == name) {
-            *sum = sum.saturating_add(delta);
-        } else if self.counted.len() < COUNTERS_MAX {
-            self.counted.push((name, delta));
-        } else if let Some((other, sum)) = self.counted.last_mut() {
-            *other = "other".into();
-            *sum = sum.saturating_add(delta);
-        }
+        self.counted.add(&name, delta);
     }
 }
 
 impl super::contract::tidegate::processor::types::Host for State {}
-
-impl Voice {
-    fn may_speak(&mut self) -> bool {
-        if self.since.elapsed() >= Duration::from_secs(1) {
-            if self.dropped > 0 {
-                tracing::warn!(lines = self.dropped, "log lines of a processor dropped, it wrote too many");
-            }
-            *self = Self { since: Instant::now(), lines: 0, dropped: 0 };
-        }
-        self.lines += 1;
-        let may = self.lines <= LOG_LINES_PER_SECOND;
-        self.dropped += u64::from(!may);
-        may
-    }
-}
-
-fn truncated(mut text: String, bytes_max: usize) -> String {
-    if text.len() > bytes_max {
-        text.truncate(text.floor_char_boundary(bytes_max));
-        text.push('…');
-    }
-    text
-}

@@ -1,12 +1,14 @@
 //! Poison isolation: a call that fails is repeated in halves, each in a fresh instance, until exactly the guilty
-//! message stands alone. Allowed because a processor is a pure function of its batch.
+//! message stands alone; where many are guilty, message by message. Allowed because a processor is a pure function of its batch.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::InstanceConfig;
-use super::answer;
+use super::contract;
 use super::instance::{Failure, Instance};
 use super::module::{LoadError, Module};
+use super::voice::Counters;
+use super::watch::Caller;
+use super::{InstanceConfig, Interruption, answer};
 use crate::message::MessageBatch;
 use crate::outcome::{Processed, Reason, Rejection};
 
@@ -16,8 +18,16 @@ pub struct Isolation {
     config: InstanceConfig,
     instance: Option<Instance>,
     failures: Vec<Reason>,
-    counted: Vec<(String, u64)>,
+    counted: Counters,
+    /// Guilty messages of the batch that is being processed.
+    culprits: usize,
+    /// For calls that cannot be cut off.
+    caller: Option<Caller>,
 }
+
+/// After so many guilty messages the rest of a batch is called message by message. Halving again and again would cost
+/// up to twice as many calls, and each level of it the time of the whole batch, where most messages are guilty.
+const CULPRITS_MAX: usize = 4;
 
 impl Isolation {
     /// # Errors
@@ -29,7 +39,15 @@ impl Isolation {
 
     /// Its instance is made for the first batch.
     pub(super) fn not_yet(module: Module, config: InstanceConfig) -> Self {
-        Self { module, config, instance: None, failures: Vec::new(), counted: Vec::new() }
+        Self {
+            module,
+            config,
+            instance: None,
+            failures: Vec::new(),
+            counted: Counters::default(),
+            culprits: 0,
+            caller: None,
+        }
     }
 
     /// Every message of the batch gets an outcome; the parts follow each other, and a rewrite ends its part.
@@ -48,6 +66,7 @@ impl Isolation {
         if batch.is_empty() {
             return Ok(vec![Processed { progress: batch.progress(), ..Processed::default() }]);
         }
+        self.culprits = 0;
         let mut parts = Vec::new();
         self.attempt(batch, now_ms, &mut parts)?;
         Ok(parts)
@@ -60,7 +79,7 @@ impl Isolation {
 
     /// What the processor counted since this was last asked.
     pub fn take_counted(&mut self) -> Vec<(String, u64)> {
-        std::mem::take(&mut self.counted)
+        self.counted.take().into_vec()
     }
 
     /// Linear memory of the instance; none while it waits to be replaced.
@@ -82,10 +101,14 @@ impl Isolation {
             Called::Failed(rejection) => {
                 self.failures.push(rejection.reason);
                 if batch.len() == 1 {
+                    self.culprits += 1;
                     parts.push(answer::rejected(batch, rejection, self.module.name()));
                     return Ok(());
                 }
-                vec![batch.len() / 2]
+                match self.culprits {
+                    CULPRITS_MAX.. => (1..batch.len()).collect(),
+                    _ => vec![batch.len() / 2],
+                }
             }
         };
         let starts = std::iter::once(0).chain(cuts.iter().copied());
@@ -94,13 +117,19 @@ impl Isolation {
     }
 
     fn call(&mut self, batch: &MessageBatch, now_ms: i64) -> Result<Called, LoadError> {
-        let mut instance = match self.instance.take() {
+        let instance = match self.instance.take() {
             Some(instance) => instance,
             None => Instance::new(&self.module, &self.config)?,
         };
-        let answer = instance.call(batch, now_ms);
+        let Some((mut instance, answer)) = self.answer_of(instance, batch, now_ms)? else {
+            let (processor, limit) = (&self.module.name().name, self.config.limits.deadline(batch.len()));
+            tracing::error!(processor, messages = batch.len(), ?limit, "a call does not return and cannot be cut off");
+            // Each attempt may cost a thread: two for a guilty message, not two for each halving.
+            self.culprits = self.culprits.max(CULPRITS_MAX);
+            return Ok(Called::Failed(Failure::Stuck(limit).into()));
+        };
         // Now, because the instance may not come back.
-        self.counted.append(&mut instance.take_counted());
+        self.counted.append(instance.take_counted());
         let told = match answer {
             Ok(told) => told,
             Err(failure) => return Ok(Called::Failed(failure.into())),
@@ -117,7 +146,34 @@ impl Isolation {
             Err(text) => Called::Failed(Rejection::new(Reason::InvalidAnswer, text)),
         })
     }
+
+    /// `None`: the call does not return.
+    fn answer_of(
+        &mut self,
+        mut instance: Instance,
+        batch: &MessageBatch,
+        now_ms: i64,
+    ) -> Result<Option<(Instance, Answer)>, LoadError> {
+        if self.module.engine.interruption() == Interruption::Epoch {
+            let answer = instance.call(batch, now_ms);
+            return Ok(Some((instance, answer)));
+        }
+        let given_up = self.module.given_up.clone();
+        given_up.wait(&self.module.name().name);
+        let caller = match self.caller.take() {
+            Some(caller) => caller,
+            None => Caller::start(&self.module.name().name, given_up.clone())?,
+        };
+        let (copy, limit) = (batch.part(0..batch.len()), self.config.limits.deadline(batch.len()));
+        let called = caller.call(instance, copy, now_ms, limit, &given_up);
+        Ok(called.map(|(caller, instance, answer)| {
+            self.caller = Some(caller);
+            (instance, answer)
+        }))
+    }
 }
+
+type Answer = Result<contract::Processed, Failure>;
 
 /// What came of one call.
 enum Called {
@@ -131,8 +187,9 @@ impl From<Failure> for Rejection {
     fn from(failure: Failure) -> Self {
         let reason = match failure {
             Failure::Trap(_) => Reason::Trap,
-            Failure::Deadline(_) => Reason::Deadline,
-            Failure::Memory { .. } => Reason::Memory,
+            Failure::Deadline(_) | Failure::Stuck(_) => Reason::Deadline,
+            Failure::Memory { .. } | Failure::Tables { .. } => Reason::Memory,
+            Failure::Answer(_) => Reason::InvalidAnswer,
         };
         Rejection::new(reason, failure.to_string())
     }

@@ -4,14 +4,19 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
+use std::time::Duration;
 
 use tidegate_rows::Layout;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::contract::{self, MessageProcessorPre, RowFormat};
 use super::engine::Engine;
-use super::instance::{self, State};
-use super::{Limits, Manifest, Output, Wants};
+use super::instance::{self, State, Undescribed};
+use super::voice::Voice;
+use super::watch::GivenUp;
+use super::{Manifest, Output, Wants, bounds};
 use crate::digest::Digest;
 use crate::outcome::ModuleName;
 
@@ -23,6 +28,8 @@ pub struct Module {
     manifest: Arc<Manifest>,
     layouts: Arc<[Layout]>,
     name: Arc<ModuleName>,
+    pub(super) voice: Arc<Voice>,
+    pub(super) given_up: GivenUp,
 }
 
 impl std::fmt::Debug for Module {
@@ -54,7 +61,7 @@ impl Module {
     /// # Errors
     /// See [`LoadError`]; each names the file.
     pub fn load(engine: &Engine, path: &Path, cache: &Path) -> Result<Self, LoadError> {
-        let wasm = fs::read(path).map_err(|error| LoadError::Read { path: path.into(), error })?;
+        let wasm = bounds::read(path).map_err(|error| LoadError::Read { path: path.into(), error })?;
         Self::compile(engine, &wasm, &path.display().to_string(), cache)
     }
 
@@ -69,11 +76,14 @@ impl Module {
         let origin = || origin.to_owned();
         let digest = Digest::of(wasm);
         let component = compiled(engine, wasm, digest, cache)
-            .map_err(|error| LoadError::Compile { origin: origin(), error: format!("{error:#}") })?;
+            .map_err(|error| LoadError::Compile { origin: origin(), error })?;
         let pre = link(engine, &component)
             .map_err(|error| LoadError::Contract { origin: origin(), error: format!("{error:#}") })?;
-        let manifest = instance::describe(engine, &pre, Limits::default())
-            .map_err(|error| LoadError::Describe { origin: origin(), error: error.to_string() })?;
+        let voice = Arc::new(Voice::new());
+        let manifest = instance::describe(engine, &pre, voice.clone()).map_err(|error| match error {
+            Undescribed::Foreign(error) => LoadError::Contract { origin: origin(), error },
+            Undescribed::Failed(failure) => LoadError::Describe { origin: origin(), error: failure.to_string() },
+        })?;
         let (manifest, layouts) =
             understand(manifest).map_err(|error| LoadError::Manifest { origin: origin(), error })?;
         let name = ModuleName { name: manifest.name.clone(), version: manifest.version.clone(), digest };
@@ -83,6 +93,8 @@ impl Module {
             manifest: Arc::new(manifest),
             layouts: layouts.into(),
             name: Arc::new(name),
+            voice,
+            given_up: GivenUp::default(),
         })
     }
 
@@ -94,13 +106,19 @@ impl Module {
         &self.name
     }
 
+    /// Whom to tell, once, that no calls are made because too many do not return (`interruption: off`), and that they
+    /// are made again.
+    pub fn on_hold(&self, hold: impl Fn(Option<&str>) + Send + Sync + 'static) {
+        self.given_up.on_hold(Box::new(hold));
+    }
+
     /// The types of its columns as the module declares them, an entry per output.
     pub fn layouts(&self) -> &[Layout] {
         &self.layouts
     }
 }
 
-fn compiled(engine: &Engine, wasm: &[u8], digest: Digest, cache: &Path) -> wasmtime::Result<Component> {
+fn compiled(engine: &Engine, wasm: &[u8], digest: Digest, cache: &Path) -> Result<Component, String> {
     let file = code_file(engine, digest, cache);
     // SAFETY: the file is one this function wrote; a file of another version or another engine is refused.
     if file.exists()
@@ -108,12 +126,39 @@ fn compiled(engine: &Engine, wasm: &[u8], digest: Digest, cache: &Path) -> wasmt
     {
         return Ok(component);
     }
-    let code = engine.wasmtime().precompile_component(wasm)?;
-    if let Err(error) = keep(&file, &code) {
-        tracing::warn!(file = %file.display(), %error, "compiled module not cached, the next start compiles again");
-    }
+    bounds::check_code(wasm)?;
+    let (compiler, to, wasm) = (engine.wasmtime().clone(), file.clone(), wasm.to_vec());
+    let code = in_time(COMPILE_TIME_MAX, move || {
+        let code = compiler.precompile_component(&wasm).map_err(|error| format!("{error:#}"))?;
+        if let Err(error) = keep(&to, &code) {
+            tracing::warn!(file = %to.display(), %error, "compiled module not cached, the next start compiles again");
+        }
+        Ok(code)
+    })?;
     // SAFETY: the bytes come from the compiler of this very engine.
-    unsafe { Component::deserialize(engine.wasmtime(), &code) }
+    unsafe { Component::deserialize(engine.wasmtime(), &code) }.map_err(|error| format!("{error:#}"))
+}
+
+/// The slowest known module, Python's, takes 6 seconds.
+const COMPILE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// A compiler cannot be stopped. One that is given up goes on in its thread and caches what comes of it, so that a later
+/// attempt may find it there.
+fn in_time<T: Send + 'static>(
+    limit: Duration,
+    compile: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let compiling = thread::Builder::new().name("compiler".into()).spawn(move || {
+        // Nobody waits any more when it was given up.
+        let _ = sender.send(compile());
+    });
+    compiling.map_err(|error| error.to_string())?;
+    match receiver.recv_timeout(limit) {
+        Ok(compiled) => compiled,
+        Err(RecvTimeoutError::Timeout) => Err(format!("it took longer than {limit:?}")),
+        Err(RecvTimeoutError::Disconnected) => Err("the compiler panicked".into()),
+    }
 }
 
 /// Where the compiled code of a module is kept.
@@ -147,9 +192,7 @@ fn link(engine: &Engine, component: &Component) -> wasmtime::Result<MessageProce
 }
 
 fn understand(told: contract::Manifest) -> Result<(Manifest, Vec<Layout>), String> {
-    if told.name.is_empty() || told.name.len() > 100 {
-        return Err("its name must have 1 to 100 bytes".into());
-    }
+    bounds::check_manifest(&told)?;
     let mut layouts = Vec::new();
     let mut outputs: Vec<Output> = Vec::new();
     for output in told.outputs {

@@ -67,7 +67,7 @@ pub fn bench(args: &BenchArgs, json: bool) -> Result<(), Failure> {
     let mut isolation = Isolation::new(module, config).map_err(|error| Failure::Usage(error.to_string()))?;
     let mut figures = Figures {
         module: format!("{} {}", name.name, name.version),
-        digest: name.digest.clone(),
+        digest: name.digest.hex(),
         messages: messages.len(),
         rejected: 0,
         bytes_per_message: messages.iter().map(Vec::len).sum::<usize>() as f64 / messages.len() as f64,

@@ -29,13 +29,13 @@ pub fn build(args: &BuildArgs, json: bool) -> Result<(), Failure> {
     let manifest = module.manifest();
     if json {
         let outputs: Vec<_> = manifest.outputs.iter().map(|output| output.name.as_str()).collect();
-        let digest = &module.name().digest;
+        let digest = module.name().digest.hex();
         let said = json!({ "module": file, "name": manifest.name, "version": manifest.version, "digest": digest,
             "kib": kib, "outputs": outputs, "self_test": tested });
         println!("{said}");
         return Ok(());
     }
-    println!("module     {} ({kib} KiB, sha256 {:.12})", file.display(), module.name().digest);
+    println!("module     {} ({kib} KiB, sha256 {:.12})", file.display(), module.name().digest.hex());
     println!("processor  {} {}", manifest.name, manifest.version);
     for output in &manifest.outputs {
         println!("output     {}: {} columns", output.name, output.columns.len());

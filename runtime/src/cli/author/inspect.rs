@@ -34,7 +34,7 @@ pub fn inspect(args: &InspectArgs, json: bool) -> Result<(), Failure> {
 
 fn print(inspection: &Inspection) {
     let line = |what: &str, text: &str| println!("{what:<12}{text}");
-    line("digest", &format!("sha256:{}", inspection.digest));
+    line("digest", &inspection.digest.to_string());
     line("size", &format!("{} KiB", inspection.size_bytes.div_ceil(1024)));
     line("kind", if inspection.is_component { "component" } else { "core module, not a component" });
     let contract = inspection.contract.as_deref().map(|version| format!("tidegate:processor@{version}"));
@@ -98,7 +98,7 @@ fn as_json(inspection: &Inspection) -> Value {
         |memory: &crate::processor::Memory| json!({ "bytes_min": memory.bytes_min, "bytes_max": memory.bytes_max });
     let limits = Limits::default();
     let mut said = json!({
-        "digest": inspection.digest,
+        "digest": inspection.digest.hex(),
         "size_bytes": inspection.size_bytes,
         "component": inspection.is_component,
         "contract": inspection.contract,

@@ -1,0 +1,2 @@
+;; load compile: async
+(component (import "f" (func async)))

@@ -1,0 +1,2 @@
+;; load compile: a core module, not a component
+(module (func (export "process")))

@@ -1,0 +1,2 @@
+;; load compile: gc
+(component (core module (type (struct (field i32)))))

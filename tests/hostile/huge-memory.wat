@@ -1,0 +1,2 @@
+;; load describe: bytes of memory and may have
+(memory $memory 65536)

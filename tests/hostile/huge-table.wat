@@ -1,0 +1,2 @@
+;; load describe: elements of tables and may have
+(table 9000000 funcref)

@@ -1,0 +1,2 @@
+;; load contract: unable to define core module imports as traps
+(component (import "anything" (core module)))

@@ -1,0 +1,3 @@
+;; load describe: wasm `unreachable` instruction executed
+(func $begin (unreachable))
+(start $begin)

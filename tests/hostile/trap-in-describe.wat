@@ -1,0 +1,2 @@
+;; load describe: wasm `unreachable` instruction executed
+(func $manifest (unreachable))
