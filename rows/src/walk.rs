@@ -25,12 +25,17 @@ pub struct Reject(pub String);
 
 /// Why bytes are not a row.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("column {column:?}, byte {at} of the row: {cause}")]
+#[error("{}byte {at} of the row: {cause}", place(.column))]
 pub struct RowError {
+    /// Empty if it is not known.
     pub column: String,
-    /// Offset in the row where the column begins.
+    /// Offset in the row where the column begins; in a row of JSON, where the fault is.
     pub at: usize,
     pub cause: String,
+}
+
+fn place(column: &str) -> String {
+    if column.is_empty() { String::new() } else { format!("column {column:?}, ") }
 }
 
 /// Walks `row`, which must be exactly one row.
@@ -184,7 +189,7 @@ impl<'a> Cursor<'a> {
 
 /// Bytes of a type of fixed width; 0 for the others.
 #[inline]
-fn width(kind: &Type) -> usize {
+pub(crate) fn width(kind: &Type) -> usize {
     match kind {
         Type::UInt(width) | Type::Int(width) => usize::from(*width),
         Type::Bool | Type::Enum8(_) => 1,
@@ -204,7 +209,7 @@ fn smallest(kind: &Type) -> usize {
 }
 
 /// 1900-01-01 and 2299-12-31, days since 1970.
-const DATE32_DAYS: std::ops::RangeInclusive<i32> = -25567..=120_529;
+pub(crate) const DATE32_DAYS: std::ops::RangeInclusive<i32> = -25567..=120_529;
 /// 1900-01-01 00:00:00 and 2299-12-31 23:59:59, seconds since 1970.
 const DATE_TIME_64_SECONDS: std::ops::RangeInclusive<i64> = -2_208_988_800..=10_413_791_999;
 
