@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
-use tidegate_rows::{Layout, validate};
+use tidegate_rows::{Layout, encode, validate};
 
+use super::RowFormat;
 use super::contract::{self, tidegate::processor::types as told};
+use super::instance::ANSWER_BYTES_MAX;
+use super::module::Module;
 use super::sql;
 use crate::message::MessageBatch;
 use crate::offset::{Counts, Progress};
@@ -33,7 +36,7 @@ pub(super) fn check(
     told: contract::Processed,
     batch: &MessageBatch,
     layouts: &[Layout],
-    module: &Arc<ModuleName>,
+    module: &Module,
 ) -> Result<Processed, String> {
     let mut answer = Answer::new(batch, told.outcomes)?;
     answer.take_rejections(told.rejections)?;
@@ -42,12 +45,12 @@ pub(super) fn check(
     let mut rows = Vec::new();
     for output in told.rows {
         let index = output.output as usize;
-        let layout = layouts.get(index).ok_or_else(|| format!("there is no output {index}"))?;
+        let declared = module.manifest().outputs.get(index).zip(layouts.get(index));
+        let (declared, layout) = declared.ok_or_else(|| format!("there is no output {index}"))?;
         if rows.iter().any(|(have, _): &(usize, told::Rows)| *have == index) {
             return Err(format!("output {index} comes twice"));
         }
-        answer.walk(&output, layout)?;
-        rows.push((index, output));
+        rows.push((index, answer.walk(output, declared.format, layout)?));
     }
     let received = answer.received(told.received)?;
     let rows = rows.into_iter().map(|(index, output)| answer.keep(index, output)).collect();
@@ -55,7 +58,7 @@ pub(super) fn check(
         rows,
         replacements,
         rewrites: answer.carried_out(rewrites),
-        dead_letters: answer.dead_letters(module),
+        dead_letters: answer.dead_letters(module.name()),
         progress: answer.progress(&received),
     })
 }
@@ -150,13 +153,14 @@ impl<'a> Answer<'a> {
         Ok(keys.zip(values).map(|(key, value)| Replacement { key: key.to_vec(), value: value.to_vec() }).collect())
     }
 
-    /// Walks every row by the types of its table.
-    fn walk(&mut self, rows: &told::Rows, layout: &Layout) -> Result<(), String> {
+    /// Walks every row by the types of its table; rows of JSON become RowBinary.
+    fn walk(&mut self, rows: told::Rows, format: RowFormat, layout: &Layout) -> Result<told::Rows, String> {
         let output = rows.output;
         if rows.row_ends.len() != rows.sources.len() {
             return Err(format!("output {output}: {} rows from {} sources", rows.row_ends.len(), rows.sources.len()));
         }
         rising(&rows.row_ends, rows.data.len(), "rows")?;
+        let (mut data, mut row_ends) = (Vec::new(), Vec::new());
         let mut last = 0;
         for (row, source) in pieces(&rows.data, &rows.row_ends).zip(&rows.sources) {
             if *source < last {
@@ -168,11 +172,21 @@ impl<'a> Answer<'a> {
                 return Err(format!("output {output}: a row of message {message}, whose outcome is another"));
             }
             self.rows_of[message] += 1;
-            if let Err(error) = validate(layout, row) {
+            let checked = match format {
+                RowFormat::RowBinary => validate(layout, row),
+                RowFormat::JsonEachRow => encode(layout, row, &mut data),
+            };
+            if let Err(error) = checked {
                 self.rejected[message].get_or_insert_with(|| Rejection::new(Reason::InvalidRow, error.to_string()));
             }
+            if format == RowFormat::JsonEachRow {
+                row_ends.push(end_of(&data, output)?);
+            }
         }
-        Ok(())
+        Ok(match format {
+            RowFormat::RowBinary => rows,
+            RowFormat::JsonEachRow => told::Rows { data, row_ends, ..rows },
+        })
     }
 
     fn received(&self, told: Vec<i64>) -> Result<Vec<i64>, String> {
@@ -269,6 +283,14 @@ fn rising(ends: &[u32], len: usize, what: &str) -> Result<(), String> {
     match ends.last().map_or(0, |end| *end as usize) {
         end if end == len => Ok(()),
         end => Err(format!("the {what} end at {end} and have {len} bytes")),
+    }
+}
+
+/// Where a row of JSON ends in RowBinary. Columns that are left out can make much of little.
+fn end_of(data: &[u8], output: u32) -> Result<u32, String> {
+    match u32::try_from(data.len()) {
+        Ok(end) if data.len() <= ANSWER_BYTES_MAX => Ok(end),
+        _ => Err(format!("output {output}: the rows take more than {} MiB in RowBinary", ANSWER_BYTES_MAX >> 20)),
     }
 }
 

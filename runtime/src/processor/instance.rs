@@ -60,7 +60,7 @@ const LOG_LINES_PER_SECOND: u32 = 20;
 const COUNTERS_MAX: usize = 100;
 const COUNTER_NAME_BYTES_MAX: usize = 64;
 /// Bytes that one call may hand to the host.
-const ANSWER_BYTES_MAX: usize = 256 << 20;
+pub(super) const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Elements that the tables of a module may have.
 const TABLE_ELEMENTS_MAX: usize = 1 << 20;
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use tidegate_rows::Layout;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::contract::{self, MessageProcessorPre, RowFormat};
+use super::contract::{self, MessageProcessorPre};
 use super::engine::Engine;
 use super::instance::{self, State};
-use super::{Limits, Manifest, Output, Wants};
+use super::{Limits, Manifest, Output, RowFormat, Wants};
 use crate::digest::Digest;
 use crate::outcome::ModuleName;
 
@@ -149,9 +149,10 @@ fn understand(told: contract::Manifest) -> Result<(Manifest, Vec<Layout>), Strin
     let mut outputs: Vec<Output> = Vec::new();
     for output in told.outputs {
         let name = output.name;
-        if !matches!(output.format, RowFormat::RowBinary) {
-            return Err(format!("output {name:?} has format json-each-row, which this version does not read"));
-        }
+        let format = match output.format {
+            contract::RowFormat::RowBinary => RowFormat::RowBinary,
+            contract::RowFormat::JsonEachRow => RowFormat::JsonEachRow,
+        };
         if outputs.iter().any(|other| other.name == name) {
             return Err(format!("output {name:?} is declared twice"));
         }
@@ -159,7 +160,7 @@ fn understand(told: contract::Manifest) -> Result<(Manifest, Vec<Layout>), Strin
         let layout = Layout::parse(columns.iter().map(|(name, kind)| (name.clone(), kind)))
             .map_err(|error| format!("output {name:?}: {error}"))?;
         layouts.push(layout);
-        outputs.push(Output { name, columns });
+        outputs.push(Output { name, format, columns });
     }
     let wants = Wants {
         keys: told.wants.contains(contract::Wants::KEYS),
