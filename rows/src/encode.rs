@@ -18,8 +18,8 @@ const DEFAULTS_BYTES_MAX: usize = 64 << 20;
 
 /// Appends the row that `line` says, an object with a key per column, to `row`; nothing in case of an error.
 ///
-/// A column without a key has its type's zero value: null, empty, 0, the smallest value of an enum, and 1900-01-01 for a
-/// Date32, as in ClickHouse. Integers, decimals and floats may be numbers or text ("nan", "inf"); a DateTime is text or
+/// A column without a key has its type's zero value: null, empty, 0, 1970-01-01, the smallest value of an
+/// enum, as in ClickHouse. Integers, decimals and floats may be numbers or text ("nan", "inf"); a DateTime is text or
 /// seconds, a DateTime64 text or ticks, as text both are UTC; an enum is a name or a number; a named tuple is an object
 /// or an array. White space may follow.
 ///

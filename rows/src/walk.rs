@@ -209,7 +209,7 @@ fn smallest(kind: &Type) -> usize {
 }
 
 /// 1900-01-01 and 2299-12-31, days since 1970.
-pub(crate) const DATE32_DAYS: std::ops::RangeInclusive<i32> = -25567..=120_529;
+const DATE32_DAYS: std::ops::RangeInclusive<i32> = -25567..=120_529;
 /// 1900-01-01 00:00:00 and 2299-12-31 23:59:59, seconds since 1970.
 const DATE_TIME_64_SECONDS: std::ops::RangeInclusive<i64> = -2_208_988_800..=10_413_791_999;
 

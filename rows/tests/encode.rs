@@ -302,7 +302,7 @@ fn a_column_without_a_key_has_its_zero_value() {
     let null = serde_json::Value::Null;
     for (column, kind) in layout.columns().iter().zip(TYPES) {
         let expected = match *kind {
-            "Date32" => "\"1900-01-01\"".into(),
+            "Date32" => "\"1970-01-01\"".into(),
             "Enum8('a' = 1, 'it\\'s' = -2)" => "\"it's\"".into(),
             "Enum16('big' = 300, '' = -300)" => "\"\"".into(),
             "Tuple(x Nullable(UInt8), `y z` Array(String))" => "{\"x\":null,\"y z\":[]}".into(),

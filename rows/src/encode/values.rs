@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::DEFAULTS_BYTES_MAX;
 use super::objects::Members;
 use crate::types::Type;
-use crate::walk::{DATE32_DAYS, width};
+use crate::walk::width;
 use crate::{calendar, wide};
 
 /// Writes a value of this type.
@@ -259,7 +259,6 @@ pub(super) fn put_default(kind: &Type, start: usize, row: &mut Vec<u8>) -> Resul
         Type::Nullable(_) => row.push(1),
         Type::String | Type::Array(_) | Type::Map(..) => row.push(0),
         Type::Tuple(fields) => fields.iter().try_for_each(|(_, field)| put_default(field, start, row))?,
-        Type::Date32 => row.extend_from_slice(&DATE32_DAYS.start().to_le_bytes()),
         Type::Enum8(values) | Type::Enum16(values) => {
             let least = values.iter().map(|(_, value)| *value).min().unwrap_or(0);
             row.extend_from_slice(&least.to_le_bytes()[..width(kind)]);
