@@ -134,7 +134,7 @@ fn guests_take_whole_calls_within_the_usual_limits_and_do_not_grow() {
             }
             subject.isolation.memory_bytes().expect("an instance far from its limit is kept")
         };
-        let (settled, later) = (after(10), after(30));
+        let (settled, later) = (after(10), after(20));
         assert_eq!(settled, later, "{}", subject.name);
     }
 }

@@ -37,6 +37,11 @@ static void *allocate(size_t len) {
   return memory;
 }
 
+// The generated code does not free a list without elements, whatever was allocated for it.
+static void free_empty(void *memory, size_t len) {
+  if (len == 0) free(memory);
+}
+
 static void text_of(message_processor_string_t *text, const char *value) { message_processor_string_dup(text, value); }
 
 void exports_tidegate_processor_processor_describe(exports_tidegate_processor_processor_manifest_t *manifest) {
@@ -215,6 +220,10 @@ void exports_tidegate_processor_processor_process(exports_tidegate_processor_pro
     }
   }
   output->data = (message_processor_list_u8_t){rows.ptr, rows.len};
+  free_empty(output->data.ptr, output->data.len);
+  free_empty(output->row_ends.ptr, output->row_ends.len);
+  free_empty(output->sources.ptr, output->sources.len);
+  free_empty(answer->rejections.ptr, answer->rejections.len);
   if (heartbeats > 0) {
     message_processor_string_t name;
     message_processor_string_set(&name, "heartbeats");
