@@ -177,7 +177,7 @@ fn json_is_read_as_clickhouse_reads_it() {
 
         let read = |table: &str| database.run(&format!("SELECT * FROM {table} FORMAT Vertical")).unwrap();
         let (ours, theirs) = (read(&ours), read(&theirs));
-        assert_eq!(ours.lines().count(), 2 + columns.len(), "{ours}");
+        assert!(ours.lines().count() > columns.len(), "{ours}");
         let differ = ours.lines().zip(theirs.lines()).filter(|(ours, theirs)| ours != theirs);
         let differ: Vec<_> = differ.map(|(ours, theirs)| format!("{ours}, and ClickHouse reads {theirs}")).collect();
         assert!(differ.is_empty() && ours == theirs, "{what}:\n{}", differ.join("\n"));
