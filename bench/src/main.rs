@@ -1,6 +1,7 @@
 //! What tidegate costs, as ratios measured in one run: CPU time, never a clock on the wall where a machine is shared.
 
 mod cpu;
+mod guests;
 mod latency;
 mod pipeline;
 mod processors;
@@ -53,6 +54,11 @@ fn main() -> Result<()> {
         let costs = processors::measure()?;
         Cost::print(&costs);
         write("processors.json", costs.iter().map(Cost::json).collect())?;
+    }
+    if wanted("guests") {
+        let costs = guests::measure()?;
+        guests::Cost::print(&costs);
+        write("guests.json", costs.iter().map(guests::Cost::json).collect())?;
     }
     Ok(())
 }

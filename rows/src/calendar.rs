@@ -1,4 +1,4 @@
-//! Days and seconds since 1970 as UTC text, as ClickHouse prints them.
+//! Days and seconds since 1970 as UTC text, as ClickHouse prints them, and read from it.
 
 /// `2023-02-27`
 pub fn date(days: i64) -> String {
@@ -34,6 +34,54 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// Days since 1970 of `2023-02-27`.
+pub fn parse_date(text: &str) -> Option<i64> {
+    let (year, rest) = text.split_once('-')?;
+    let (month, day) = rest.split_once('-')?;
+    let (year, month, day) = (number(year, 4)?, number(month, 2)?, number(day, 2)?);
+    // A day that the calendar does not have comes back as another.
+    Some(days(year, month, day)).filter(|days| civil(*days) == (year, month, day))
+}
+
+/// Ticks since 1970, as many a second as digits after it can tell apart, of `2023-02-27`, `2023-02-27 15:40:12` or
+/// `2023-02-27T15:40:12.223Z`. Further digits are cut off, as ClickHouse does.
+pub fn parse_date_time(text: &str, digits: u8) -> Option<i64> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let (date, time) = text.split_once([' ', 'T']).unwrap_or((text, "00:00:00"));
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let (hours, rest) = time.split_once(':')?;
+    let (minutes, seconds) = rest.split_once(':')?;
+    let (hours, minutes, seconds) = (number(hours, 2)?, number(minutes, 2)?, number(seconds, 2)?);
+    if hours > 23 || minutes > 59 || seconds > 59 {
+        return None;
+    }
+    let nanos = nanoseconds(fraction)?;
+    let seconds = parse_date(date)? * 86_400 + hours * 3600 + minutes * 60 + seconds;
+    seconds.checked_mul(10i64.pow(u32::from(digits)))?.checked_add(nanos / 10i64.pow(9 - u32::from(digits)))
+}
+
+/// Of the digits after a point.
+fn nanoseconds(fraction: &str) -> Option<i64> {
+    let read = fraction.get(..9).unwrap_or(fraction);
+    let is_digits = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    if is_digits { Some(number(read, read.len())? * 10i64.pow(9 - read.len() as u32)) } else { None }
+}
+
+fn number(text: &str, digits: usize) -> Option<i64> {
+    let is_number = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { text.parse().ok() } else { None }
+}
+
+/// The inverse of [`civil`].
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month > 2 { year } else { year - 1 };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + of_era - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +95,30 @@ mod tests {
         assert_eq!(date_time(1_677_512_412), "2023-02-27 15:40:12");
         assert_eq!(date_time_64(1_677_512_412_223, 3), "2023-02-27 15:40:12.223");
         assert_eq!(date_time_64(-1, 3), "1969-12-31 23:59:59.999");
+    }
+    #[test]
+    fn reads_what_it_prints_and_what_javascript_prints() {
+        for day in [0, -25_567, 120_529, 19_782, 11_016, 47_540] {
+            assert_eq!(parse_date(&date(day)), Some(day));
+        }
+        assert_eq!(parse_date_time("2023-02-27 15:40:12", 0), Some(1_677_512_412));
+        assert_eq!(parse_date_time("2023-02-27T15:40:12.223Z", 3), Some(1_677_512_412_223));
+        assert_eq!(parse_date_time("2023-02-27T15:40:12.223Z", 0), Some(1_677_512_412));
+        assert_eq!(parse_date_time("2023-02-27 15:40:12.2", 6), Some(1_677_512_412_200_000));
+        assert_eq!(parse_date_time("1969-12-31 23:59:59.9999999999", 3), Some(-1));
+        assert_eq!(parse_date_time("2023-02-27", 3), Some(1_677_456_000_000));
+    }
+
+    #[test]
+    fn refuses_what_no_calendar_has() {
+        for text in ["2023-02-29", "2023-13-01", "2023-00-10", "2023-2-1", "20230201", "+023-02-01", "", "2023-02-01x"]
+        {
+            assert_eq!(parse_date(text), None, "{text}");
+        }
+        for text in ["2023-02-27 24:00:00", "2023-02-27 15:40", "2023-02-27 15:40:12.", "2023-02-27 15:40:12.x", "ä Z"]
+        {
+            assert_eq!(parse_date_time(text, 3), None, "{text}");
+        }
+        assert_eq!(parse_date_time("2299-12-31 00:00:00", 9), None, "more ticks than 64 bits can count");
     }
 }

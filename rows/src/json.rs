@@ -121,11 +121,15 @@ fn extended(bytes: &[u8]) -> i64 {
 /// number for.
 fn float(text: serde_json::Result<String>) -> Value {
     match text.ok().and_then(|text| text.parse::<f64>().ok()) {
-        Some(number) if number.fract() == 0.0 && number.abs() < 9e15 => (number as i64).into(),
+        Some(number) if number.fract() == 0.0 && number.abs() < 9e15 && number.to_bits() != MINUS_ZERO => {
+            (number as i64).into()
+        }
         Some(number) => Number::from_f64(number).map_or(Value::Null, Value::Number),
         None => Value::Null,
     }
 }
+
+const MINUS_ZERO: u64 = 1 << 63;
 
 /// Two halves of 8 bytes, each of them reversed.
 fn uuid_text(bytes: &[u8]) -> String {
@@ -141,7 +145,9 @@ fn decimal(bytes: &[u8], scale: usize) -> Value {
     let (whole, fraction) = padded.split_at(padded.len() - scale);
     let fraction = fraction.trim_end_matches('0');
     let text = if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") };
-    text.parse::<Number>().map_or(Value::String(text), Value::Number)
+    // Text where a number of JSON's would lose digits.
+    let number = text.parse::<Number>().ok().filter(|number| number.to_string() == text);
+    number.map_or(Value::String(text), Value::Number)
 }
 
 fn enum_name(values: &[(String, i16)], value: i64) -> Value {

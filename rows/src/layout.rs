@@ -6,6 +6,8 @@ use crate::types::{Type, TypeError};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     columns: Vec<Column>,
+    /// Indices of the columns in the order of their names.
+    by_name: Vec<usize>,
     nested: usize,
 }
 
@@ -44,11 +46,19 @@ impl Layout {
         };
         let columns: Vec<_> =
             columns.into_iter().map(|(name, kind)| Column { nested: group_of(&name, &kind), name, kind }).collect();
-        Self { columns, nested: groups.len() }
+        let mut by_name: Vec<usize> = (0..columns.len()).collect();
+        by_name.sort_by_key(|at| &columns[*at].name);
+        Self { columns, by_name, nested: groups.len() }
     }
 
     pub fn columns(&self) -> &[Column] {
         &self.columns
+    }
+
+    /// Where in a row the column of this name is.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        let found = self.by_name.binary_search_by_key(&name, |at| &self.columns[*at].name);
+        found.ok().map(|at| self.by_name[at])
     }
 
     /// How many `Nested` structures the columns belong to.

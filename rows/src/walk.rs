@@ -25,12 +25,17 @@ pub struct Reject(pub String);
 
 /// Why bytes are not a row.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("column {column:?}, byte {at} of the row: {cause}")]
+#[error("{}byte {at} of the row: {cause}", place(.column))]
 pub struct RowError {
+    /// Empty if it is not known.
     pub column: String,
-    /// Offset in the row where the column begins.
+    /// Offset in the row where the column begins; in a row of JSON, where the fault is.
     pub at: usize,
     pub cause: String,
+}
+
+fn place(column: &str) -> String {
+    if column.is_empty() { String::new() } else { format!("column {column:?}, ") }
 }
 
 /// Walks `row`, which must be exactly one row.
@@ -184,7 +189,7 @@ impl<'a> Cursor<'a> {
 
 /// Bytes of a type of fixed width; 0 for the others.
 #[inline]
-fn width(kind: &Type) -> usize {
+pub(crate) fn width(kind: &Type) -> usize {
     match kind {
         Type::UInt(width) | Type::Int(width) => usize::from(*width),
         Type::Bool | Type::Enum8(_) => 1,

@@ -184,7 +184,10 @@ impl From<StartError> for Failure {
             StartError::Module { error: Refusal::Fetch(error), .. } if error.remedy() == Remedy::Retry => {
                 Failure::Unreachable(text)
             }
-            StartError::Module { error: Refusal::Fetch(_) | Refusal::Source(_) | Refusal::Module(_) | Refusal::SelfTest { .. }, .. }
+            StartError::Module {
+                error: Refusal::Fetch(_) | Refusal::Source(_) | Refusal::Module(_) | Refusal::SelfTest { .. },
+                ..
+            }
             | StartError::Schema { .. } => Failure::Usage(text),
         }
     }

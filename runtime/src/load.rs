@@ -11,7 +11,9 @@ use crate::clickhouse::{self, Cluster};
 use crate::config::{self, Config};
 use crate::digest::{Digest, NoDigest};
 use crate::module_source::{FetchError, Fetched, ModuleSource, Stamp};
-use crate::processor::{Engine, InstanceConfig, Interruption, Limits, LoadError, Module, Ready, SelfTestError, self_test};
+use crate::processor::{
+    Engine, InstanceConfig, Interruption, Limits, LoadError, Module, Ready, SelfTestError, self_test,
+};
 use crate::route::{Route, Routes};
 use crate::status::PipelineStatus;
 

@@ -70,8 +70,18 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
     pub name: String,
+    /// As the processor returns them; the host's own rows are RowBinary.
+    pub format: RowFormat,
     /// Name and ClickHouse type.
     pub columns: Vec<(String, String)>,
+}
+
+/// How a processor writes rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowFormat {
+    RowBinary,
+    /// An object a row, which the host turns into RowBinary by the types of the columns.
+    JsonEachRow,
 }
 
 /// Parts of a message that are only handed over when asked for.

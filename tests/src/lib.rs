@@ -2,6 +2,7 @@
 
 pub mod clickhouse;
 pub mod events;
+pub mod guests;
 pub mod hostile;
 pub mod kafka;
 pub mod pipeline;

@@ -14,7 +14,7 @@ use crate::servers;
 #[derive(Clone, Debug)]
 pub struct Processor {
     pub name: String,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 /// A message and what must come of it; `tidegate_processor::testkit::check_fixtures` says how the files are written.

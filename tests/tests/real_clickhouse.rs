@@ -12,7 +12,7 @@ use tidegate::error::Remedy;
 use tidegate::offset::Partition;
 use tidegate::outcome::Rewrite;
 use tidegate::sink::{Cost, Insert};
-use tidegate_rows::{Layout, json, validate};
+use tidegate_rows::{Layout, encode, json, validate};
 use tidegate_tests::servers;
 use tidegate_tests::tidegate::wait_until;
 
@@ -105,6 +105,82 @@ fn every_type_is_written_and_printed_as_clickhouse_does() {
         let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
         let same = ours == theirs || number(ours).is_some_and(|ours| Some(ours) == number(theirs));
         assert!(same, "{}: {ours} and ClickHouse prints {theirs}", column.kind);
+    }
+}
+
+/// JSON of the values of each type, said in the ways that a guest may say them.
+fn spoken() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("UInt8", "7"),
+        ("UInt64", "\"18446744073709551615\""),
+        ("UInt128", "340282366920938463463374607431768211455"),
+        ("Int256", "\"-12345678901234567890123456789012345678901234567890\""),
+        ("Float32", "1918868.2"),
+        ("Float64", "\"nan\""),
+        ("Float64", "\"-inf\""),
+        ("Float64", "-0.0"),
+        ("Bool", "true"),
+        ("Bool", "1"),
+        ("String", "\"\\u00e4\\ud83c\\udf0a\\n\\u0000\""),
+        ("LowCardinality(Nullable(String))", "\"ab\""),
+        ("FixedString(3)", "\"ab\""),
+        ("UUID", "\"00112233-4455-6677-8899-aabbccddeeff\""),
+        ("Date", "\"2149-06-06\""),
+        ("Date32", "\"1900-01-01\""),
+        ("DateTime('UTC')", "\"2023-02-27 15:40:12\""),
+        ("DateTime('UTC')", "1677512412"),
+        ("DateTime64(3, 'UTC')", "\"1969-12-31 23:59:59.9\""),
+        ("DateTime64(3, 'UTC')", "\"2023-02-27 15:40:12.223999\""),
+        ("DateTime64(6, 'UTC')", "1677512412223001"),
+        ("Decimal(9, 2)", "-1.239"),
+        ("Decimal(18, 4)", "\"12.5\""),
+        ("Decimal(76, 40)", "1.0000000000000000000000000000000000000001"),
+        ("Decimal(18, 9)", "1e-7"),
+        ("Enum8('a' = 1, 'it\\'s' = -2)", "\"it's\""),
+        ("Enum16('big' = 300)", "300"),
+        ("IPv4", "\"1.2.3.4\""),
+        ("IPv6", "\"2001:db8::1\""),
+        ("IPv6", "\"1.2.3.4\""),
+        ("Nullable(UInt32)", "5"),
+        ("Array(Nullable(UInt8))", "[0, null, 3]"),
+        ("Map(UInt64, Array(String))", "{\"1\": [\"a\"], \"2\": []}"),
+        ("Tuple(UInt8, String)", "[1, \"a\"]"),
+        ("Tuple(x UInt8, y Array(String))", "{\"y\": [\"a\"], \"x\": 1}"),
+    ]
+}
+
+/// ClickHouse reads the line by itself, and what we make of it; both rows must be the same. So must they be where all
+/// keys are left out.
+#[test]
+fn json_is_read_as_clickhouse_reads_it() {
+    let database = servers::database("spoken");
+    let numbered = spoken().into_iter().enumerate().map(|(n, (kind, value))| (format!("c{n}"), kind, value));
+    let nested = [("n.b", "Array(String)", "[\"x\", \"\"]"), ("n.a", "Array(UInt8)", "[1, 2]")];
+    let nested = nested.map(|(name, kind, value)| (name.to_owned(), kind, value));
+    let columns: Vec<_> = numbered.chain(nested).collect();
+    let definitions: Vec<_> = columns.iter().map(|(name, kind, _)| format!("`{name}` {kind}")).collect();
+    let members: Vec<_> = columns.iter().rev().map(|(name, _, value)| format!("\"{name}\": {value}")).collect();
+    let names: Vec<_> = columns.iter().map(|(name, ..)| name.clone()).collect();
+    let layout = Layout::parse(columns.iter().map(|(name, kind, _)| (name.clone(), *kind))).unwrap();
+
+    for (what, line) in [("said", format!("{{{}}}", members.join(", "))), ("left_out", "{}".into())] {
+        let (ours, theirs) = (format!("{what}_ours"), format!("{what}_theirs"));
+        for table in [&ours, &theirs] {
+            database.run(&format!("CREATE TABLE {table} ({}) ENGINE = Memory", definitions.join(", "))).unwrap();
+        }
+        database.run(&format!("INSERT INTO {theirs} FORMAT JSONEachRow {line}")).unwrap();
+        let (mut row, mut builder) = (Vec::new(), BlockBuilder::new());
+        encode(&layout, line.as_bytes(), &mut row).unwrap();
+        builder.append(&row, 1);
+        let storage = Storage::new("t", cluster("spoken"), &ours, &names, PATIENCE);
+        runtime().block_on(storage.insert(&builder.finish(what.into()), 1)).unwrap();
+
+        let read = |table: &str| database.run(&format!("SELECT * FROM {table} FORMAT Vertical")).unwrap();
+        let (ours, theirs) = (read(&ours), read(&theirs));
+        assert!(ours.lines().count() > columns.len(), "{ours}");
+        let differ = ours.lines().zip(theirs.lines()).filter(|(ours, theirs)| ours != theirs);
+        let differ: Vec<_> = differ.map(|(ours, theirs)| format!("{ours}, and ClickHouse reads {theirs}")).collect();
+        assert!(differ.is_empty() && ours == theirs, "{what}:\n{}", differ.join("\n"));
     }
 }
 

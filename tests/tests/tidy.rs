@@ -259,7 +259,8 @@ fn the_architecture_names_what_is_there() {
     for word in text.split('`').skip(1).step_by(2) {
         let path = word.split("::").next().unwrap();
         let is_path = path.contains('/') && !path.contains(' ') && path.chars().next().is_some_and(char::is_lowercase);
-        let of_ours = ["runtime", "rows", "sdk", "processors", "engines", "tests", "xtask", "wit", "docs", "bench"];
+        let of_ours =
+            ["runtime", "rows", "sdk", "processors", "engines", "tests", "xtask", "wit", "docs", "bench", "examples"];
         if !is_path || !of_ours.contains(&path.split('/').next().unwrap()) {
             continue;
         }

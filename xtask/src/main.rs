@@ -3,6 +3,7 @@
 mod bench;
 mod build;
 mod demo;
+mod guests;
 mod steps;
 mod test;
 
@@ -22,6 +23,8 @@ struct Cli {
 enum Command {
     /// Build the release binary and every module into target/modules
     Build,
+    /// Build the example processors in C, JavaScript and Python into target/modules; their tools are fetched
+    Guests,
     /// Fetch ClickHouse and Kafka into the cache
     Fetch,
     /// Stream 200,000 error events through everything, and account for each
@@ -35,6 +38,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Build => build::build(),
+        Command::Guests => guests::guests(),
         Command::Fetch => fetch(),
         Command::Demo(args) => demo::demo(&args),
         Command::Test(args) => test::test(&args),

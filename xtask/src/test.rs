@@ -7,17 +7,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::build;
 use crate::steps::{cargo, run, there_is};
+use crate::{build, guests};
 
 #[derive(Args)]
 pub struct TestArgs {
-    /// Leave out what needs the real Kafka and ClickHouse
+    /// Leave out what needs the real Kafka and ClickHouse, and the guests in other languages
     #[arg(long)]
     offline: bool,
 }
 
 const DENY_VERSION: &str = "0.20.2";
+
+/// What the real servers run on and are fetched by.
+const SERVERS: &[(&str, &str)] =
+    &[("java", "a JRE 17 or later"), ("mvn", "Maven"), ("npm", "Node.js with npm"), ("go", "Go 1.19 or later")];
 
 struct Report {
     steps: Vec<(&'static str, Duration)>,
@@ -55,8 +59,12 @@ fn all(args: &TestArgs, report: &mut Report) -> Result<()> {
         ]))
     })?;
     report.step("licences and sources", deny)?;
-    let servers = !args.offline && report.servers()?;
+    let servers = !args.offline && report.there_are("tests/tests/real_*", SERVERS)?;
+    let guests = !args.offline && report.there_are("tests/tests/guests.rs", guests::NEEDED)?;
     report.step("build", build::build)?;
+    if guests {
+        report.step("guests", guests::guests)?;
+    }
     if servers {
         report.step("fetch", || {
             tidegate_engines::libchdb()?;
@@ -66,7 +74,7 @@ fn all(args: &TestArgs, report: &mut Report) -> Result<()> {
         })?;
     }
     let started = Instant::now();
-    let tested = report.tests(servers);
+    let tested = report.tests(servers, guests);
     report.steps.push(("tests", started.elapsed()));
     tested
 }
@@ -87,31 +95,30 @@ impl Report {
         done
     }
 
-    /// Whether the real servers can be run here. In CI they must.
-    fn servers(&mut self) -> Result<bool> {
-        let needed =
-            [("java", "a JRE 17 or later"), ("mvn", "Maven"), ("npm", "Node.js with npm"), ("go", "Go 1.19 or later")];
+    /// Whether the programs that some tests need are here. In CI they must be.
+    fn there_are(&mut self, tests: &str, needed: &[(&str, &str)]) -> Result<bool> {
         let missing: Vec<_> = needed.iter().filter(|(program, _)| !there_is(program)).collect();
-        if missing.is_empty() {
-            return Ok(true);
-        }
-        if install_missing() && needed.iter().all(|(program, _)| there_is(program)) {
+        if missing.is_empty() || (install_missing() && needed.iter().all(|(program, _)| there_is(program))) {
             return Ok(true);
         }
         let text = missing.iter().map(|(program, install)| format!("{program} (install {install})"));
         let text = text.collect::<Vec<_>>().join(", ");
         if std::env::var_os("CI").is_some() {
-            bail!("the tests with real servers need {text}");
+            bail!("{tests} need {text}");
         }
-        self.skipped.push(format!("tests/tests/real_*: they need {text}"));
+        self.skipped.push(format!("{tests}: they need {text}"));
         Ok(false)
     }
 
-    fn tests(&mut self, servers: bool) -> Result<()> {
+    fn tests(&mut self, servers: bool, guests: bool) -> Result<()> {
         let mut command = cargo(&["test", "--release", "--workspace", "--no-default-features", "--no-fail-fast"]);
         command.args(["--features", "tidegate-processor/testkit"]);
+        command.arg("--");
         if !servers {
-            command.args(["--", "--skip", "real_"]);
+            command.args(["--skip", "real_"]);
+        }
+        if !guests {
+            command.args(["--skip", "guests_"]);
         }
         let mut child = command.stdout(Stdio::piped()).spawn().context("failed to run cargo test")?;
         let output = child.stdout.take().context("no output")?;
@@ -142,7 +149,7 @@ fn install_missing() -> bool {
     if !root || !there_is("apt-get") {
         return false;
     }
-    let packages = ["default-jre-headless", "maven", "npm", "golang-go"];
+    let packages = ["default-jre-headless", "maven", "npm", "golang-go", "python3-venv"];
     let quiet = |arguments: &[&str]| {
         std::process::Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").status()
     };

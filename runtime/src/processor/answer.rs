@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
-use tidegate_rows::{Layout, validate};
+use tidegate_rows::{Layout, encode, validate};
 
+use super::RowFormat;
 use super::contract::{self, tidegate::processor::types as told};
+use super::instance::ANSWER_BYTES_MAX;
+use super::module::Module;
 use super::sql;
 use crate::message::MessageBatch;
 use crate::offset::{Counts, Progress};
@@ -33,7 +36,7 @@ pub(super) fn check(
     told: contract::Processed,
     batch: &MessageBatch,
     layouts: &[Layout],
-    module: &Arc<ModuleName>,
+    module: &Module,
 ) -> Result<Processed, String> {
     let mut answer = Answer::new(batch, told.outcomes)?;
     answer.take_rejections(told.rejections)?;
@@ -42,12 +45,12 @@ pub(super) fn check(
     let mut rows = Vec::new();
     for output in told.rows {
         let index = output.output as usize;
-        let layout = layouts.get(index).ok_or_else(|| format!("there is no output {index}"))?;
+        let declared = module.manifest().outputs.get(index).zip(layouts.get(index));
+        let (declared, layout) = declared.ok_or_else(|| format!("there is no output {index}"))?;
         if rows.iter().any(|(have, _): &(usize, told::Rows)| *have == index) {
             return Err(format!("output {index} comes twice"));
         }
-        answer.walk(&output, layout)?;
-        rows.push((index, output));
+        rows.push((index, answer.walk(output, declared.format, layout)?));
     }
     let received = answer.received(told.received)?;
     let rows = rows.into_iter().map(|(index, output)| answer.keep(index, output)).collect();
@@ -55,7 +58,7 @@ pub(super) fn check(
         rows,
         replacements,
         rewrites: answer.carried_out(rewrites),
-        dead_letters: answer.dead_letters(module),
+        dead_letters: answer.dead_letters(module.name()),
         progress: answer.progress(&received),
     })
 }
@@ -150,29 +153,45 @@ impl<'a> Answer<'a> {
         Ok(keys.zip(values).map(|(key, value)| Replacement { key: key.to_vec(), value: value.to_vec() }).collect())
     }
 
-    /// Walks every row by the types of its table.
-    fn walk(&mut self, rows: &told::Rows, layout: &Layout) -> Result<(), String> {
+    /// Walks every row by the types of its table; rows of JSON become RowBinary.
+    fn walk(&mut self, rows: told::Rows, format: RowFormat, layout: &Layout) -> Result<told::Rows, String> {
         let output = rows.output;
         if rows.row_ends.len() != rows.sources.len() {
             return Err(format!("output {output}: {} rows from {} sources", rows.row_ends.len(), rows.sources.len()));
         }
         rising(&rows.row_ends, rows.data.len(), "rows")?;
+        let (mut data, mut row_ends) = (Vec::new(), Vec::new());
         let mut last = 0;
         for (row, source) in pieces(&rows.data, &rows.row_ends).zip(&rows.sources) {
-            if *source < last {
-                return Err(format!("output {output}: a row of message {source} follows one of message {last}"));
-            }
-            last = *source;
-            let message = *source as usize;
-            if !matches!(self.outcomes.get(message), Some(&(ROWS | REWRITE))) {
-                return Err(format!("output {output}: a row of message {message}, whose outcome is another"));
-            }
-            self.rows_of[message] += 1;
-            if let Err(error) = validate(layout, row) {
+            let message = self.row_of(output, std::mem::replace(&mut last, *source), *source)?;
+            let checked = match format {
+                RowFormat::RowBinary => validate(layout, row),
+                RowFormat::JsonEachRow => encode(layout, row, &mut data),
+            };
+            if let Err(error) = checked {
                 self.rejected[message].get_or_insert_with(|| Rejection::new(Reason::InvalidRow, error.to_string()));
             }
+            if format == RowFormat::JsonEachRow {
+                row_ends.push(end_of(data.len(), output)?);
+            }
         }
-        Ok(())
+        Ok(match format {
+            RowFormat::RowBinary => rows,
+            RowFormat::JsonEachRow => told::Rows { data, row_ends, ..rows },
+        })
+    }
+
+    /// Counts a row of the message `source`, if it may have one. The row before it was one of the message `last`.
+    fn row_of(&mut self, output: u32, last: u32, source: u32) -> Result<usize, String> {
+        if source < last {
+            return Err(format!("output {output}: a row of message {source} follows one of message {last}"));
+        }
+        let message = source as usize;
+        if !matches!(self.outcomes.get(message), Some(&(ROWS | REWRITE))) {
+            return Err(format!("output {output}: a row of message {message}, whose outcome is another"));
+        }
+        self.rows_of[message] += 1;
+        Ok(message)
     }
 
     fn received(&self, told: Vec<i64>) -> Result<Vec<i64>, String> {
@@ -272,6 +291,14 @@ fn rising(ends: &[u32], len: usize, what: &str) -> Result<(), String> {
     }
 }
 
+/// Where a row of JSON ends in RowBinary. Columns that are left out can make much of little.
+fn end_of(len: usize, output: u32) -> Result<u32, String> {
+    match u32::try_from(len) {
+        Ok(end) if len <= ANSWER_BYTES_MAX => Ok(end),
+        _ => Err(format!("output {output}: the rows take more than {} MiB in RowBinary", ANSWER_BYTES_MAX >> 20)),
+    }
+}
+
 /// `ends` must be rising and within `data`.
 fn pieces<'a>(data: &'a [u8], ends: &'a [u32]) -> impl Iterator<Item = &'a [u8]> {
     let starts = std::iter::once(0).chain(ends.iter().copied());
@@ -288,6 +315,8 @@ fn cut(mut reason: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Parts;
+    use crate::offset::{Assignment, Partition};
 
     fn verdict(columns: &[(&str, &str)], predicate: &str) -> Result<(), String> {
         let new = |(column, expression): &(&str, &str)| told::ColumnExpression {
@@ -314,6 +343,51 @@ mod tests {
             let error = verdict(&columns, predicate).unwrap_err();
             assert!(error.contains(why), "{error}");
         }
+    }
+
+    /// Three messages; the first has two rows.
+    fn walked(rows: &[&str], columns: &[(&str, &str)]) -> Result<(Vec<Option<String>>, OutputRows), String> {
+        let mut batch = MessageBatch::default();
+        batch.begin_run(Partition::new("t", 0), Assignment(1), 0);
+        for offset in 0..3 {
+            batch.push(Parts { offset, payload: Some(b""), ..Parts::default() });
+        }
+        let ends = rows.iter().scan(0, |end, row| {
+            *end += row.len() as u32;
+            Some(*end)
+        });
+        let told = told::Rows {
+            output: 0,
+            data: rows.concat().into_bytes(),
+            row_ends: ends.collect(),
+            sources: [0, 0, 1, 2][..rows.len()].to_vec(),
+        };
+        let mut answer = Answer::new(&batch, vec![ROWS; 3])?;
+        let walked = answer.walk(told, RowFormat::JsonEachRow, &Layout::parse(columns.iter().copied()).unwrap())?;
+        let kept = answer.keep(0, walked);
+        Ok((answer.rejected.into_iter().map(|why| why.map(|why| why.to_string())).collect(), kept))
+    }
+
+    #[test]
+    fn rows_of_json_become_rows_or_cost_their_message() {
+        let columns = [("id", "UInt8"), ("note", "String")];
+        let (rejected, kept) =
+            walked(&["{\"id\":1}\n", "{\"note\":\"x\"}", "{\"id\":256}", "{\"id\":3}"], &columns).unwrap();
+        let why = "invalid-row: column \"id\", byte 9 of the row: 256 is no UInt8";
+        assert_eq!(rejected, [None, Some(why.to_owned()), None]);
+        assert_eq!((kept.data, kept.ends), (b"\x01\0\0\x01x\x03\0".to_vec(), vec![2, 5, 7]));
+        let (rejected, kept) = walked(&["{\"id\":1}", "{\"id\":2}{", "{}", "{}"], &columns).unwrap();
+        assert!(rejected[0].is_some() && rejected[1].is_none());
+        assert_eq!(kept.data, [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn rows_that_grow_beyond_an_answer_cost_the_call() {
+        assert_eq!(end_of(ANSWER_BYTES_MAX, 0), Ok(256 << 20));
+        assert_eq!(
+            end_of(ANSWER_BYTES_MAX + 1, 7).unwrap_err(),
+            "output 7: the rows take more than 256 MiB in RowBinary"
+        );
     }
 
     #[test]

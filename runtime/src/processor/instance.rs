@@ -59,7 +59,7 @@ pub(super) struct State {
 
 /// Bytes that one call may hand to the host: as much as it may have itself, and never more than this. Lists may lie over
 /// each other, so that a small memory holds a large answer.
-const ANSWER_BYTES_MAX: usize = 256 << 20;
+pub(super) const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Elements that the tables of an instance may have, 8 bytes of the host's memory each.
 const TABLE_ELEMENTS_MAX: usize = 1 << 20;
 /// Parts that a component may be linked from. One of Python has about thirty.

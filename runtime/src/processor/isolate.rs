@@ -141,7 +141,7 @@ impl Isolation {
         if told.outcomes.len() == batch.len() && !cuts.is_empty() {
             return Ok(Called::ToBeCut(cuts));
         }
-        Ok(match answer::check(told, batch, &self.config.layouts, self.module.name()) {
+        Ok(match answer::check(told, batch, &self.config.layouts, &self.module) {
             Ok(processed) => Called::Processed(processed),
             Err(text) => Called::Failed(Rejection::new(Reason::InvalidAnswer, text)),
         })

@@ -11,12 +11,12 @@ use std::time::Duration;
 use tidegate_rows::Layout;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use super::contract::{self, MessageProcessorPre, RowFormat};
+use super::contract::{self, MessageProcessorPre};
 use super::engine::Engine;
 use super::instance::{self, State, Undescribed};
 use super::voice::Voice;
 use super::watch::GivenUp;
-use super::{Manifest, Output, Wants, bounds};
+use super::{Manifest, Output, RowFormat, Wants, bounds};
 use crate::digest::Digest;
 use crate::outcome::ModuleName;
 
@@ -75,8 +75,8 @@ impl Module {
     pub fn compile(engine: &Engine, wasm: &[u8], origin: &str, cache: &Path) -> Result<Self, LoadError> {
         let origin = || origin.to_owned();
         let digest = Digest::of(wasm);
-        let component = compiled(engine, wasm, digest, cache)
-            .map_err(|error| LoadError::Compile { origin: origin(), error })?;
+        let component =
+            compiled(engine, wasm, digest, cache).map_err(|error| LoadError::Compile { origin: origin(), error })?;
         let pre = link(engine, &component)
             .map_err(|error| LoadError::Contract { origin: origin(), error: format!("{error:#}") })?;
         let voice = Arc::new(Voice::new());
@@ -197,9 +197,10 @@ fn understand(told: contract::Manifest) -> Result<(Manifest, Vec<Layout>), Strin
     let mut outputs: Vec<Output> = Vec::new();
     for output in told.outputs {
         let name = output.name;
-        if !matches!(output.format, RowFormat::RowBinary) {
-            return Err(format!("output {name:?} has format json-each-row, which this version does not read"));
-        }
+        let format = match output.format {
+            contract::RowFormat::RowBinary => RowFormat::RowBinary,
+            contract::RowFormat::JsonEachRow => RowFormat::JsonEachRow,
+        };
         if outputs.iter().any(|other| other.name == name) {
             return Err(format!("output {name:?} is declared twice"));
         }
@@ -207,7 +208,7 @@ fn understand(told: contract::Manifest) -> Result<(Manifest, Vec<Layout>), Strin
         let layout = Layout::parse(columns.iter().map(|(name, kind)| (name.clone(), kind)))
             .map_err(|error| format!("output {name:?}: {error}"))?;
         layouts.push(layout);
-        outputs.push(Output { name, columns });
+        outputs.push(Output { name, format, columns });
     }
     let wants = Wants {
         keys: told.wants.contains(contract::Wants::KEYS),
