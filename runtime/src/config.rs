@@ -25,7 +25,6 @@ pub use scalar::{Count, Duration, Ratio, Size, Text};
 
 use crate::dead_letter::Policy;
 use crate::kafka;
-use crate::module_source::ModuleSource;
 use crate::outcome::Reason;
 
 /// A tidegate configuration.

@@ -318,11 +318,11 @@ impl PipelineMetrics {
 
     pub fn called(&self, module: &ModuleName, seconds: f64, failures: &[Reason], counted: &[(String, u64)]) {
         let bounded = |kind, name| self.families.names.bounded(&self.pipeline, kind, name);
-        let name = bounded("module", &module.name);
+        let (name, digest) = (bounded("module", &module.name), module.digest.hex());
         self.families.call_seconds.get_or_create(&self.of(name)).observe(seconds);
         for reason in failures {
             let (pipeline, reason) = (self.pipeline.clone(), reason.as_str().to_owned());
-            let labels = ModuleLabels { pipeline, reason, digest: bounded("digest", &module.digest.hex()).to_owned() };
+            let labels = ModuleLabels { pipeline, reason, digest: bounded("digest", &digest).to_owned() };
             self.families.processor_failures.get_or_create(&labels).inc();
         }
         for (name, delta) in counted {

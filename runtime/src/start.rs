@@ -13,7 +13,6 @@ use crate::dead_letter::{self, DeadLetters};
 use crate::kafka::{self, Brokers, Committer, Publisher, Source, Stopper};
 use crate::load::{self, Loader, Refusal};
 use crate::metrics::Metrics;
-use crate::module_source::FetchError;
 use crate::pipeline::Pipeline;
 use crate::processor::Pool;
 use crate::schema::{Check, Schema, SchemaError};

@@ -172,8 +172,8 @@ fn json_is_read_as_clickhouse_reads_it() {
         let (mut row, mut builder) = (Vec::new(), BlockBuilder::new());
         encode(&layout, line.as_bytes(), &mut row).unwrap();
         builder.append(&row, 1);
-        let storage = Storage::new("t", cluster("spoken"), &ours, &names, PATIENCE);
-        runtime().block_on(storage.insert(&builder.finish(what.into()), 1)).unwrap();
+        let storage = Storage::new("t", cluster("spoken"), &ours, PATIENCE);
+        runtime().block_on(storage.insert(&builder.finish(what.into(), names.clone().into()), 1)).unwrap();
 
         let read = |table: &str| database.run(&format!("SELECT * FROM {table} FORMAT Vertical")).unwrap();
         let (ours, theirs) = (read(&ours), read(&theirs));

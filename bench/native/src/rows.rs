@@ -87,7 +87,7 @@ impl<'a> Event<'a> {
             trace: Uuid([number as u8; 16]),
             at: DateTime(number as u32),
             service: part(0, 12),
-            release: (number % 3 > 0).then(|| part(12, 30)),
+            release: (!number.is_multiple_of(3)).then(|| part(12, 30)),
             message: part(30, usize::MAX),
             duration: number as f64,
             retries: number.is_multiple_of(2).then_some(3),

@@ -13,7 +13,7 @@ use super::table::Described;
 use crate::clickhouse::{Cluster, Settings, quoted};
 use crate::config::Config;
 use crate::secret::Secret;
-use crate::start::Starter;
+use crate::start::loader;
 
 /// The project builds with plain `cargo build --release` into a component. With --from-table, its row has the columns of a
 /// table that is there.
@@ -133,7 +133,8 @@ fn from_table(args: &NewArgs, table: &str) -> Result<Parts, Failure> {
                 let text = format!("{} has no storage {table:?}\n\nhint: it has {}", file.display(), known.join(", "));
                 return Err(Failure::Usage(text));
             }
-            let (cluster, table) = Starter::new(&config).table(table);
+            let loader = loader(config.into());
+            let (cluster, table) = loader.table(table);
             (cluster, table.to_owned())
         }
     };
