@@ -15,7 +15,7 @@ use tidegate::processor::{Engine, InstanceConfig, Interruption, Isolation, Limit
 use tidegate_tests::hostile::guests;
 
 const LIMITS: Limits =
-    Limits { memory_bytes_max: 16 << 20, base: Duration::from_millis(40), per_message: Duration::from_millis(1) };
+    Limits { memory_bytes_max: 16 << 20, base: Duration::from_millis(200), per_message: Duration::from_millis(1) };
 
 /// A processor that cannot be cut off, and what is said when it holds its pipeline.
 fn isolation(guest: &str) -> (Isolation, Receiver<Option<String>>) {
@@ -50,7 +50,7 @@ fn dead_lettered(isolation: &mut Isolation, messages: &str) -> Vec<i64> {
     assert_eq!(inserted as usize, messages.len() - letters.len());
     for letter in &letters {
         assert_eq!(letter.rejection.reason.as_str(), "deadline");
-        assert_eq!(letter.rejection.detail, "the call did not return within 41ms");
+        assert_eq!(letter.rejection.detail, "the call did not return within 201ms");
     }
     letters.iter().map(|letter| letter.offset).collect()
 }
