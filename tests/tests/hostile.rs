@@ -24,7 +24,7 @@ const MESSAGES: i64 = 8;
 const EVIL: i64 = 3;
 
 const LIMITS: Limits =
-    Limits { memory_bytes_max: 16 << 20, base: Duration::from_millis(40), per_message: Duration::from_millis(1) };
+    Limits { memory_bytes_max: 16 << 20, base: Duration::from_millis(200), per_message: Duration::from_millis(1) };
 
 /// Above what the host had before a guest. Compiling takes the most.
 const HOST_BYTES_MAX: usize = 400 << 20;

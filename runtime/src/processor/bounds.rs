@@ -30,18 +30,18 @@ const LABEL_BYTES_MAX: usize = 200;
 const COLUMNS_MAX: usize = 2000;
 const TYPE_BYTES_MAX: usize = 10_000;
 
-/// The bytes of a file, if they are not too many for a module.
+/// The bytes of a file, and no more of it than tells that they are too many for a module.
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut wasm = Vec::new();
     fs::File::open(path)?.take(COMPONENT_BYTES_MAX as u64 + 1).read_to_end(&mut wasm)?;
-    if wasm.len() > COMPONENT_BYTES_MAX {
-        return Err(io::Error::other(format!("it is too large, the limit is {COMPONENT_BYTES_MAX} bytes")));
-    }
     Ok(wasm)
 }
 
 /// What the compiler would be at for too long. Whether it is a component at all is for the compiler to say.
 pub(super) fn check_code(wasm: &[u8]) -> Result<(), String> {
+    if wasm.len() > COMPONENT_BYTES_MAX {
+        return Err(format!("it has more than {COMPONENT_BYTES_MAX} bytes"));
+    }
     if !Parser::is_component(wasm) && Parser::is_core_wasm(wasm) {
         return Err("it is a core module, not a component\n\
              hint: link it as one (wasm-component-ld), or wrap it (wasm-tools component new)"
