@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use tidegate_rows::{Layout, encode, validate};
 
-use super::RowFormat;
 use super::contract::{self, tidegate::processor::types as told};
 use super::instance::ANSWER_BYTES_MAX;
-use super::module::Module;
 use super::sql;
+use super::{Output, RowFormat};
 use crate::message::MessageBatch;
 use crate::offset::{Counts, Progress};
 use crate::outcome::{DeadLetter, ModuleName, OutputRows, Processed, Reason, Rejection, Replacement, Rewrite};
@@ -36,7 +35,8 @@ pub(super) fn check(
     told: contract::Processed,
     batch: &MessageBatch,
     layouts: &[Layout],
-    module: &Module,
+    outputs: &[Output],
+    module: &Arc<ModuleName>,
 ) -> Result<Processed, String> {
     let mut answer = Answer::new(batch, told.outcomes)?;
     answer.take_rejections(told.rejections)?;
@@ -45,7 +45,7 @@ pub(super) fn check(
     let mut rows = Vec::new();
     for output in told.rows {
         let index = output.output as usize;
-        let declared = module.manifest().outputs.get(index).zip(layouts.get(index));
+        let declared = outputs.get(index).zip(layouts.get(index));
         let (declared, layout) = declared.ok_or_else(|| format!("there is no output {index}"))?;
         if rows.iter().any(|(have, _): &(usize, told::Rows)| *have == index) {
             return Err(format!("output {index} comes twice"));
@@ -58,7 +58,7 @@ pub(super) fn check(
         rows,
         replacements,
         rewrites: answer.carried_out(rewrites),
-        dead_letters: answer.dead_letters(module.name()),
+        dead_letters: answer.dead_letters(module),
         progress: answer.progress(&received),
     })
 }

@@ -141,10 +141,13 @@ impl Isolation {
         if told.outcomes.len() == batch.len() && !cuts.is_empty() {
             return Ok(Called::ToBeCut(cuts));
         }
-        Ok(match answer::check(told, batch, &self.config.layouts, &self.module) {
-            Ok(processed) => Called::Processed(processed),
-            Err(text) => Called::Failed(Rejection::new(Reason::InvalidAnswer, text)),
-        })
+        Ok(
+            match answer::check(told, batch, &self.config.layouts, &self.module.manifest().outputs, self.module.name())
+            {
+                Ok(processed) => Called::Processed(processed),
+                Err(text) => Called::Failed(Rejection::new(Reason::InvalidAnswer, text)),
+            },
+        )
     }
 
     /// `None`: the call does not return.

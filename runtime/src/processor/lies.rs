@@ -10,6 +10,8 @@ use tidegate_rows::Layout;
 
 use super::answer::check;
 use super::contract::{Processed, tidegate::processor::types as told};
+use super::{Output, RowFormat};
+use crate::digest::Digest;
 use crate::message::{MessageBatch, Parts};
 use crate::offset::{Assignment, Partition};
 use crate::outcome::ModuleName;
@@ -84,11 +86,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
     #[test]
-    fn every_message_of_a_checked_answer_has_one_end(told in answer(), messages in 1i64..6) {
+    fn every_message_of_a_checked_answer_has_one_end(told in answer(), messages in 1i64..6, is_json: bool) {
+        let format = if is_json { RowFormat::JsonEachRow } else { RowFormat::RowBinary };
         let batch = batch(messages);
         let layout = Layout::parse([("id".to_owned(), "UInt8"), ("note".to_owned(), "String")]).unwrap();
-        let module = Arc::new(ModuleName { name: "lies".into(), version: "1".into(), digest: "0".into() });
-        let Ok(processed) = check(told, &batch, &[layout], &module) else { return Ok(()) };
+        let module = Arc::new(ModuleName { name: "lies".into(), version: "1".into(), digest: Digest::of(b"") });
+        let output = Output { name: "o".into(), format, columns: Vec::new() };
+        let Ok(processed) = check(told, &batch, &[layout], &[output], &module) else { return Ok(()) };
         let counts = processed.progress.counts();
         let ends = counts.inserted + counts.skipped + counts.replacements + counts.rewrites + counts.dead_letters;
         prop_assert_eq!(counts.messages, messages as u64);
