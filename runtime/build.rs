@@ -1,5 +1,5 @@
 //! Embeds what `tidegate new` writes into a project: the sources of the SDK, which is on no registry, as a workspace of
-//! their own. docs/decisions/0008-vendored-sdk.md says why.
+//! their own. docs/decisions/0009-vendored-sdk.md says why.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

@@ -3,11 +3,13 @@
 mod cpu;
 mod guests;
 mod latency;
+mod modules;
 mod pipeline;
 mod processors;
 mod rows;
 mod sandbox;
 mod sides;
+mod swap;
 
 use std::path::Path;
 
@@ -43,6 +45,15 @@ fn main() -> Result<()> {
     }
     if wanted("pipeline") {
         table.extend(pipeline::measure(messages)?);
+    }
+    if wanted("modules") {
+        table.extend(modules::measure()?);
+    }
+    if wanted("partitions") {
+        table.extend(pipeline::partitions(messages / 2)?);
+    }
+    if wanted("swap") {
+        table.extend(swap::measure(messages)?);
     }
     if !table.is_empty() {
         print(&table);

@@ -10,7 +10,43 @@ use tidegate_tests::tidegate::wait_until;
 use crate::Measured;
 
 pub fn measure(messages: u64) -> Result<Vec<Measured>> {
-    let mut bed = Bed::new("through", 4)?;
+    let Through { cpu_us, seconds, most, early } = through("through", 4, messages)?;
+    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let plain = |what: String, value, unit| Measured { what, value, bar: None, unit };
+    Ok(vec![
+        plain(format!("whole pipeline, 1 KiB, {messages} messages"), cpu_us, "CPU µs/message"),
+        plain("  messages per second, sender and servers on the same cores".into(), messages as f64 / seconds, "/s"),
+        Measured {
+            what: "resident memory at most; 150 MiB + 3 × batch bytes".into(),
+            value: mebibytes(most),
+            bar: Some(150.0 + 3.0 * 64.0),
+            unit: "MiB",
+        },
+        plain("  in the first quarter".into(), mebibytes(early), "MiB"),
+    ])
+}
+
+/// The same messages in one partition and in many.
+pub fn partitions(messages: u64) -> Result<Vec<Measured>> {
+    let one = through("through-1", 1, messages)?.cpu_us;
+    let many = through("through-200", 200, messages)?.cpu_us;
+    let what = format!("200 partitions / 1, {messages} messages of 1 KiB");
+    let plain = Measured { what: "  in one partition".into(), value: one, bar: None, unit: "CPU µs/message" };
+    Ok(vec![Measured { what, value: many / one, bar: Some(1.15), unit: "×" }, plain])
+}
+
+/// What a run cost.
+struct Through {
+    /// Per message.
+    cpu_us: f64,
+    seconds: f64,
+    /// Resident bytes at most, and at most in the first quarter.
+    most: u64,
+    early: u64,
+}
+
+fn through(name: &str, partitions: i32, messages: u64) -> Result<Through> {
+    let mut bed = Bed::new(name, partitions)?;
     bed.database.run("DROP TABLE poison")?;
     bed.database.run("CREATE TABLE poison (id UInt64, kind Enum8('a' = 1, 'b' = 2), note Nullable(String), partition UInt16, offset UInt64) ENGINE = Null")?;
     bed.batch = "{ rows: 50000, bytes: 64MiB, time: 2s }".into();
@@ -21,7 +57,7 @@ pub fn measure(messages: u64) -> Result<Vec<Measured>> {
     for id in 0..messages {
         let note: u64 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let payload = format!("{{\"version\": 1, \"id\": {id}, \"do\": \"row\", \"note\": \"{note:0900}\"}}");
-        sender.send(Some((id % 4) as i32), "k", Some(payload.as_bytes()))?;
+        sender.send(Some((id % partitions as u64) as i32), "k", Some(payload.as_bytes()))?;
         if id % 50_000 == 0 {
             let resident = tidegate.resident_bytes();
             early = if id <= messages / 4 { early.max(resident) } else { early };
@@ -33,17 +69,5 @@ pub fn measure(messages: u64) -> Result<Vec<Measured>> {
     let seconds = started.elapsed().as_secs_f64();
     let cpu = tidegate.cpu_seconds();
     tidegate.terminate()?;
-    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let plain = |what: String, value, unit| Measured { what, value, bar: None, unit };
-    Ok(vec![
-        plain(format!("whole pipeline, 1 KiB, {messages} messages"), cpu * 1e6 / messages as f64, "CPU µs/message"),
-        plain("  messages per second, sender and servers on the same cores".into(), messages as f64 / seconds, "/s"),
-        Measured {
-            what: "resident memory at most; 150 MiB + 3 × batch bytes".into(),
-            value: mebibytes(most),
-            bar: Some(150.0 + 3.0 * 64.0),
-            unit: "MiB",
-        },
-        plain("  in the first quarter".into(), mebibytes(early), "MiB"),
-    ])
+    Ok(Through { cpu_us: cpu * 1e6 / messages as f64, seconds, most, early })
 }

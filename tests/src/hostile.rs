@@ -38,6 +38,14 @@ pub fn guests() -> Result<Vec<Guest>> {
 }
 
 impl Guest {
+    /// The guest of this name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn named(name: &str) -> Result<Self> {
+        Self::read(&repository().join("tests/hostile").join(format!("{name}.wat")))
+    }
+
     fn read(file: &Path) -> Result<Self> {
         let source = fs::read_to_string(file)?;
         let first = source.lines().next().and_then(|line| line.strip_prefix(";; "));

@@ -12,6 +12,7 @@ pub mod registry;
 pub mod servers;
 pub mod simulation;
 pub mod spoilt;
+pub mod swaps;
 pub mod tidegate;
 pub mod variant;
 pub mod web;

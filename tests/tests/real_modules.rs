@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
+use tidegate_tests::hostile::Guest;
 use tidegate_tests::pipeline::Bed;
+use tidegate_tests::processors::repository;
 use tidegate_tests::tidegate::{Tidegate, wait_until};
-use tidegate_tests::{kafka, variant};
+use tidegate_tests::{kafka, swaps, variant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -196,48 +197,75 @@ fn a_fleet_follows_one_command() {
     assert_eq!(answer[0]["module"], "variant 3.0.0");
 }
 
+/// What is loaded, and what the refusal says: `tests/modules/refused/NAME.txt`, where `{…}` stands for what differs.
+#[test]
+fn bad_modules_are_refused_in_a_sentence_and_change_nothing() {
+    let bed = Bed::of_variants("modules-refused", 2).unwrap();
+    let process = started(&bed, "first");
+    let good = variant::bytes(2, "good");
+    let hostile = |name: &str| Guest::named(name).unwrap().assemble().unwrap();
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("another-contract", hostile("export-with-another-signature")),
+        ("nothing-exported", hostile("nothing-exported")),
+        ("unknown-import", hostile("wasi-used-in-init")),
+        ("compile-bomb", hostile("too-many-joins")),
+        ("other-type", variant::bytes(2, "other-type")),
+        ("wider", variant::bytes(2, "wider")),
+        ("other-output", variant::bytes(2, "other-output")),
+        ("self-test", variant::bytes(2, "self-test")),
+        ("describe-trap", variant::bytes(2, "describe-trap")),
+        ("init-trap", variant::bytes(2, "init-trap")),
+        ("init-refuse", variant::bytes(2, "init-refuse")),
+        ("init-memory", variant::bytes(2, "init-memory")),
+        ("not-webassembly", b"#!/bin/sh\n".to_vec()),
+        ("truncated", good[..good.len() / 2].to_vec()),
+    ];
+    let mut said = Vec::new();
+    for (name, bytes) in &cases {
+        let file = bed.folder.join(format!("{name}.wasm"));
+        std::fs::write(&file, bytes).unwrap();
+        said.push((*name, refused(process.module(&["load", &bed.name, file.to_str().unwrap()]).unwrap())));
+    }
+    let file = variant::write(&bed.folder, 2, "good");
+    let digest = "0".repeat(64);
+    let arguments = ["load", &bed.name, file.to_str().unwrap(), "--digest", &digest];
+    said.push(("wrong-digest", refused(process.module(&arguments).unwrap())));
+    let nowhere = "oci://127.0.0.1:9/processors/variant:2";
+    said.push(("registry-down", refused(process.module(&["load", &bed.name, nowhere]).unwrap())));
+
+    let wrong: Vec<String> = said.iter().filter_map(|(name, text)| differs_from_golden(&bed, name, text)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    send(&bed, 50);
+    settled(&bed);
+    assert_eq!(rows(&bed, 1), 100, "the module that ran goes on");
+    let refusals = history(&process, &bed).iter().filter(|entry| entry["refused"].is_string()).count();
+    assert_eq!(refusals, said.len());
+}
+
+/// With `UPDATE=1`, what is said becomes what must be said.
+fn differs_from_golden(bed: &Bed, name: &str, text: &str) -> Option<String> {
+    let text = text.replace(&bed.folder.display().to_string(), "{folder}");
+    let file = repository().join(format!("tests/modules/refused/{name}.txt"));
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&file).unwrap_or_default();
+    (golden != text).then(|| format!("{name}:\n{text}instead of\n{golden}"))
+}
+
 /// Two versions take turns while messages flow: nothing is lost or doubled, nobody rebalances, and no partition goes back.
 #[test]
 fn swaps_under_load_lose_nothing() {
-    const SWAPS: usize = 40;
     let mut bed = Bed::of_variants("modules-swapped", 8).unwrap();
     bed.batch = "{ rows: 50000, bytes: 16MiB, time: 500ms }".into();
     let process = started(&bed, "first");
-    let files = [variant::write(&bed.folder, 1, "good"), variant::write(&bed.folder, 2, "good")];
-    let over = AtomicBool::new(false);
-    let sent = std::thread::scope(|scope| {
-        let sender = scope.spawn(|| {
-            let mut sent = 0;
-            while !over.load(Ordering::Acquire) {
-                send(&bed, 250);
-                sent += 250 * bed.partitions as u64;
-            }
-            sent
-        });
-        for swap in 0..SWAPS {
-            succeeded(process.module(&["load", &bed.name, files[(swap + 1) % 2].to_str().unwrap()]).unwrap());
-        }
-        over.store(true, Ordering::Release);
-        sender.join().unwrap()
-    });
-    settled(&bed);
-    let number = |sql: &str| bed.database.number(sql).unwrap();
-    assert_eq!(number("SELECT count() FROM variant"), sent);
-    assert_eq!(number("SELECT uniqExact(partition, offset) FROM variant"), sent);
-    let changes = "SELECT max(changes) FROM (SELECT partition, countIf(version != before) AS changes FROM (SELECT partition, \
-         version, lagInFrame(version, 1, version) OVER (PARTITION BY partition ORDER BY offset) AS before FROM variant) GROUP BY partition)";
-    assert!(number(changes) <= SWAPS as u64, "a partition went back to an earlier version");
-    assert!(number("SELECT count() FROM variant WHERE version = 2") > 0);
-    let metrics = process.get("/metrics").unwrap();
-    let rebalances = metrics.lines().filter(|line| line.starts_with("tidegate_rebalances_total")).count();
-    assert_eq!(rebalances, 1, "only the first assignment: {metrics}");
-    let mut gaps: Vec<u64> = history(&process, &bed).iter().filter_map(|entry| entry["gap_us"].as_u64()).collect();
-    gaps.sort_unstable();
-    let at = |share: f64| gaps[((gaps.len() - 1) as f64 * share) as usize] as f64 / 1000.0;
+    let seen = swaps::run(&bed, &process, 200_000, 20).unwrap();
+    assert_eq!(seen.gaps_ms.len(), 20, "each swap has its gap: {seen:?}");
     println!(
-        "{SWAPS} swaps, {sent} messages; gaps: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
-        at(0.5),
-        at(0.99),
-        at(1.0)
+        "gaps: p50 {:.1} ms, max {:.1} ms; usual p99 {:.1} ms",
+        seen.gap_ms(0.5),
+        seen.gap_ms(1.0),
+        seen.usual_gap_ms
     );
 }

@@ -13,7 +13,8 @@ pub struct BenchArgs {
     /// Messages of the run through the whole pipeline
     #[arg(long, default_value_t = 2_000_000)]
     messages: u64,
-    /// Measure only these: sandbox, host, rows, processors, guests, pipeline, latency
+    /// Measure only these: sandbox, host, rows, processors, guests, modules, pipeline,
+    /// partitions, latency, swap
     only: Vec<String>,
 }
 

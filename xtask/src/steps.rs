@@ -19,6 +19,12 @@ pub fn target() -> PathBuf {
 /// Cargo with these arguments.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo says of xtask is not for others: build scripts that look at it, as ring's does, would be run again, and
+    // everything above them built again, whenever cargo is called by hand in between.
+    let of_xtask = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_xtask)) {
+        command.env_remove(name);
+    }
     command.args(arguments).current_dir(root()).stdin(Stdio::null());
     command
 }

@@ -1,0 +1,103 @@
+//! Two versions of a module that take turns while messages flow, and what came of it.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use crate::pipeline::Bed;
+use crate::tidegate::{Tidegate, wait_until};
+use crate::{kafka, variant};
+
+/// What was seen.
+#[derive(Debug)]
+pub struct Swapped {
+    pub messages: u64,
+    pub swaps: usize,
+    /// Milliseconds from the end of the last call of a module to the end of the first call of the next, ascending.
+    pub gaps_ms: Vec<f64>,
+    /// Milliseconds within which 99 % of the calls follow each other, as the metrics have it.
+    pub usual_gap_ms: f64,
+}
+
+/// Sends `messages` at the least, and swaps so often meanwhile, evenly spread.
+///
+/// # Errors
+/// If a message was lost or doubled, a partition went back to an earlier version, or anybody had to rebalance.
+pub fn run(bed: &Bed, process: &Tidegate, messages: u64, swaps: usize) -> Result<Swapped> {
+    let files = [variant::write(&bed.folder, 1, "good"), variant::write(&bed.folder, 2, "good")];
+    let sent = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| send(bed, messages, &sent));
+        for swap in 1..=swaps {
+            let due = messages * swap as u64 / (swaps as u64 + 1);
+            wait_until(Duration::from_secs(600), || Ok(sent.load(Ordering::Acquire) >= due || sending.is_finished()))?;
+            load(bed, process, &files[swap % 2])?;
+        }
+        sending.join().expect("the sender does not panic")
+    })?;
+    let messages = sent.load(Ordering::Acquire);
+    wait_until(Duration::from_secs(600), || bed.is_done())?;
+    check(bed, process, messages, swaps)?;
+    let history: Vec<Value> = serde_json::from_str(&process.get(&format!("/modules/{}/history", bed.name))?)?;
+    let gaps = history.iter().filter_map(|entry| Some(entry["gap_us"].as_f64()? / 1000.0));
+    let mut gaps_ms: Vec<f64> = gaps.collect();
+    gaps_ms.sort_by(f64::total_cmp);
+    Ok(Swapped { messages, swaps, gaps_ms, usual_gap_ms: usual_gap(&process.get("/metrics")?, 0.99) })
+}
+
+/// # Errors
+/// What the process says against it.
+pub fn load(bed: &Bed, process: &Tidegate, file: &PathBuf) -> Result<()> {
+    let (done, text) = process.module(&["load", &bed.name, &file.display().to_string()])?;
+    ensure!(done, "{text}");
+    Ok(())
+}
+
+fn send(bed: &Bed, messages: u64, sent: &AtomicU64) -> Result<()> {
+    let sender = kafka::Sender::new(&bed.kafka, &bed.topic())?;
+    for number in 0..messages {
+        sender.send(Some((number % bed.partitions as u64) as i32), "k", Some(b"{}"))?;
+        sent.store(number + 1, Ordering::Release);
+    }
+    sender.flush()
+}
+
+fn check(bed: &Bed, process: &Tidegate, messages: u64, swaps: usize) -> Result<()> {
+    let number = |sql: &str| bed.database.number(sql);
+    let (rows, distinct) =
+        (number("SELECT count() FROM variant")?, number("SELECT uniqExact(partition, offset) FROM variant")?);
+    ensure!((rows, distinct) == (messages, messages), "{rows} rows, {distinct} distinct, of {messages} messages");
+    let changes = number(
+        "SELECT max(changes) FROM (SELECT partition, countIf(version != before) AS changes FROM (SELECT partition, version, \
+         lagInFrame(version, 1, version) OVER (PARTITION BY partition ORDER BY offset) AS before FROM variant) \
+         GROUP BY partition)",
+    )?;
+    ensure!(changes <= swaps as u64, "a partition changed its version {changes} times in {swaps} swaps");
+    ensure!(number("SELECT uniqExact(version) FROM variant")? == 2, "not both versions wrote rows");
+    let metrics = process.get("/metrics")?;
+    let rebalances: Vec<_> = metrics.lines().filter(|line| line.starts_with("tidegate_rebalances_total{")).collect();
+    ensure!(rebalances.len() == 1 && rebalances[0].ends_with(" 1"), "more than the first assignment: {rebalances:?}");
+    Ok(())
+}
+
+/// The upper end of the bucket that has this share of the calls, milliseconds.
+fn usual_gap(metrics: &str, share: f64) -> f64 {
+    let buckets = metrics.lines().filter_map(|line| {
+        let rest = line.strip_prefix("tidegate_call_gap_seconds_bucket{le=\"")?;
+        Some((rest.split('"').next()?, rest.rsplit(' ').next()?.parse::<f64>().ok()?))
+    });
+    let buckets: Vec<_> = buckets.collect();
+    let all = buckets.last().map_or(0.0, |(_, count)| *count);
+    let end = buckets.iter().find(|(_, count)| *count >= all * share).map_or("+Inf", |(end, _)| end);
+    end.parse::<f64>().unwrap_or(f64::INFINITY) * 1000.0
+}
+
+impl Swapped {
+    /// Milliseconds of the gap that this share of the swaps stays below.
+    pub fn gap_ms(&self, share: f64) -> f64 {
+        self.gaps_ms.get(((self.gaps_ms.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or(f64::NAN)
+    }
+}
