@@ -11,6 +11,8 @@ use crate::pipeline::Bed;
 use crate::tidegate::{Tidegate, wait_until};
 use crate::{kafka, variant};
 
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// What was seen.
 #[derive(Debug)]
 pub struct Swapped {
@@ -22,24 +24,26 @@ pub struct Swapped {
     pub usual_gap_ms: f64,
 }
 
-/// Sends `messages` at the least, and swaps so often meanwhile, evenly spread.
+/// Sends messages and swaps meanwhile, evenly spread: the sender waits for each swap, never the other way round.
 ///
 /// # Errors
 /// If a message was lost or doubled, a partition went back to an earlier version, or anybody had to rebalance.
 pub fn run(bed: &Bed, process: &Tidegate, messages: u64, swaps: usize) -> Result<Swapped> {
     let files = [variant::write(&bed.folder, 1, "good"), variant::write(&bed.folder, 2, "good")];
-    let sent = AtomicU64::new(0);
+    let allowed = AtomicU64::new(0);
     std::thread::scope(|scope| {
-        let sending = scope.spawn(|| send(bed, messages, &sent));
-        for swap in 1..=swaps {
-            let due = messages * swap as u64 / (swaps as u64 + 1);
-            wait_until(Duration::from_secs(600), || Ok(sent.load(Ordering::Acquire) >= due || sending.is_finished()))?;
+        let sending = scope.spawn(|| send(bed, messages, &allowed));
+        let swapped = (1..=swaps).try_for_each(|swap| {
+            let due = |swap| messages * swap as u64 / swaps as u64;
+            allowed.store(due(swap), Ordering::Release);
             load(bed, process, &files[swap % 2])?;
-        }
-        sending.join().expect("the sender does not panic")
+            wait_until(PATIENCE, || Ok(read(process) >= due(swap - 1)))
+        });
+        // What goes wrong must not keep the sender waiting.
+        allowed.store(messages, Ordering::Release);
+        sending.join().expect("the sender does not panic").and(swapped)
     })?;
-    let messages = sent.load(Ordering::Acquire);
-    wait_until(Duration::from_secs(600), || bed.is_done())?;
+    wait_until(PATIENCE, || bed.is_done())?;
     check(bed, process, messages, swaps)?;
     let history: Vec<Value> = serde_json::from_str(&process.get(&format!("/modules/{}/history", bed.name))?)?;
     let gaps = history.iter().filter_map(|entry| Some(entry["gap_us"].as_f64()? / 1000.0));
@@ -56,13 +60,24 @@ pub fn load(bed: &Bed, process: &Tidegate, file: &PathBuf) -> Result<()> {
     Ok(())
 }
 
-fn send(bed: &Bed, messages: u64, sent: &AtomicU64) -> Result<()> {
+fn send(bed: &Bed, messages: u64, allowed: &AtomicU64) -> Result<()> {
     let sender = kafka::Sender::new(&bed.kafka, &bed.topic())?;
     for number in 0..messages {
+        if number >= allowed.load(Ordering::Acquire) {
+            sender.flush()?;
+            wait_until(PATIENCE, || Ok(number < allowed.load(Ordering::Acquire)))?;
+        }
         sender.send(Some((number % bed.partitions as u64) as i32), "k", Some(b"{}"))?;
-        sent.store(number + 1, Ordering::Release);
     }
     sender.flush()
+}
+
+/// Messages that the process has read so far.
+fn read(process: &Tidegate) -> u64 {
+    let status = process.status().unwrap_or_default();
+    let pipelines = status["pipelines"].as_object().into_iter().flat_map(|all| all.values());
+    let partitions = pipelines.filter_map(|pipeline| pipeline["partitions"].as_object()).flat_map(|all| all.values());
+    partitions.filter_map(|partition| partition["read"].as_u64()).sum()
 }
 
 fn check(bed: &Bed, process: &Tidegate, messages: u64, swaps: usize) -> Result<()> {

@@ -134,15 +134,16 @@ fn a_new_module_that_traps_is_rolled_back_by_itself() {
     let process = started(&bed, "first");
     succeeded(load(&process, &bed, 2, "trap"));
     send(&bed, 500);
+    wait_until(PATIENCE, || Ok(process.log().contains("the module is rolled back: it does too much harm"))).unwrap();
+    send(&bed, 500);
     settled(&bed);
     let (written, letters) = (rows(&bed, 1), bed.letters().unwrap().len() as u64);
-    assert_eq!(written + letters, 2000, "every message has one end");
-    assert!(written > 0 && letters >= 100, "{written} rows, {letters} dead letters");
+    assert_eq!(written + letters, 4000, "every message has one end");
+    assert!(written >= 2000 && letters >= 100, "{written} rows, {letters} dead letters");
     let history = history(&process, &bed);
     let last = &history[history.len() - 2..];
     assert!(last[0]["refused"].as_str().unwrap().starts_with("rolled back: "), "{last:?}");
     assert_eq!((&last[1]["because"], &last[1]["module"]), (&"breaker".into(), &"variant 1.0.0".into()));
-    assert!(process.log().contains("the module is rolled back: it does too much harm"));
 }
 
 #[test]
@@ -207,7 +208,7 @@ fn bad_modules_are_refused_in_a_sentence_and_change_nothing() {
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("another-contract", hostile("export-with-another-signature")),
         ("nothing-exported", hostile("nothing-exported")),
-        ("unknown-import", hostile("wasi-used-in-init")),
+        ("unknown-import", hostile("wasi-used-in-describe")),
         ("compile-bomb", hostile("too-many-joins")),
         ("other-type", variant::bytes(2, "other-type")),
         ("wider", variant::bytes(2, "wider")),
@@ -242,9 +243,23 @@ fn bad_modules_are_refused_in_a_sentence_and_change_nothing() {
     assert_eq!(refusals, said.len());
 }
 
+/// Digests, sizes and places are other ones after every build.
+fn without_numbers(text: &str) -> String {
+    let is_number = |word: &str| {
+        word.len() > 3
+            && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && word.bytes().any(|byte| byte.is_ascii_digit())
+    };
+    let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()).map(|part| {
+        let (word, end) = part.split_at(part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).len());
+        if is_number(word) { format!("{{n}}{end}") } else { part.to_owned() }
+    });
+    words.collect()
+}
+
 /// With `UPDATE=1`, what is said becomes what must be said.
 fn differs_from_golden(bed: &Bed, name: &str, text: &str) -> Option<String> {
-    let text = text.replace(&bed.folder.display().to_string(), "{folder}");
+    let text = without_numbers(&text.replace(&bed.folder.display().to_string(), "{folder}"));
     let file = repository().join(format!("tests/modules/refused/{name}.txt"));
     if std::env::var_os("UPDATE").is_some() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();

@@ -42,6 +42,8 @@ pub(super) fn state_folder(config: &Config, path: &Path) -> PathBuf {
 /// Starts every pipeline and waits for the end of all.
 pub(super) async fn pipelines(config: Arc<Config>, state: PathBuf) -> Result<(), Failure> {
     let (metrics, status, keepers) = (Metrics::new(), Status::new(), Keepers::default());
+    // Nothing is ready before all of them are.
+    config.pipelines.value.keys().for_each(|name| drop(status.pipeline(name)));
     let token = config.admin.token.as_ref().map(|token| token.value.value());
     let admin = Admin::listen(&config.admin.listen.value.0, token).await;
     let admin = admin.map_err(|error| Failure::Unreachable(error.to_string()))?;
