@@ -8,6 +8,7 @@ mod intake;
 mod modules;
 mod reference;
 mod scalar;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +19,7 @@ use serde_saphyr::Spanned;
 
 pub use error::{ConfigError, Problem};
 pub use fetch::Auth;
-pub use intake::{Schema, Select};
+pub use intake::{Schema, Select, Values};
 pub use modules::{Breaker, Control, InterruptionName, Module};
 pub use reference::{Property, Reference};
 pub use scalar::{Count, Duration, Ratio, Size, Text};
@@ -360,8 +361,7 @@ impl Default for Batch {
 
 impl Default for Admin {
     fn default() -> Self {
-        let nowhere = serde_saphyr::Location::UNKNOWN;
-        Self { listen: Spanned::new(Text("127.0.0.1:8650".into()), nowhere, nowhere), token: None }
+        Self { listen: scalar::nowhere(Text("127.0.0.1:8650".into())), token: None }
     }
 }
 

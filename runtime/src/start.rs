@@ -196,10 +196,7 @@ impl Drop for AbortOnDrop {
 
 /// Every topic that a pipeline writes to.
 pub fn written_topics(config: &config::Pipeline) -> Vec<String> {
-    let commit_log = config.commit_log.as_ref().map(|log| log.topic.value.0.clone());
-    let replacements = config.replacements.as_ref().map(|replacements| replacements.topic.0.clone());
-    let dead_letters = config.dead_letters.value.topic.as_ref().map(|topic| topic.0.clone());
-    commit_log.into_iter().chain(replacements).chain(dead_letters).collect()
+    config.writes().map(|(_, topic)| topic.to_owned()).collect()
 }
 
 fn check(config: &config::Pipeline) -> Result<Option<Check>, SchemaError> {
