@@ -8,6 +8,7 @@ mod intake;
 mod modules;
 mod reference;
 mod scalar;
+mod slice;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub use intake::{Schema, Select, Values};
 pub use modules::{Breaker, Control, InterruptionName, Module};
 pub use reference::{Property, Reference};
 pub use scalar::{Count, Duration, Ratio, Size, Text};
+pub use slice::Slice;
 
 use crate::dead_letter::Policy;
 use crate::kafka;
@@ -68,7 +70,7 @@ pub struct Kafka {
 }
 
 /// A ClickHouse cluster, reached over HTTP.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cluster {
     /// `http://host:port` or `https://host:port`; the first that answers is used.
@@ -88,7 +90,7 @@ pub struct Cluster {
 }
 
 /// A table.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Storage {
     #[schemars(with = "String")]
@@ -110,7 +112,12 @@ pub struct Pipeline {
     pub module: Spanned<Text>,
     /// Which messages are read; all unless said.
     #[serde(default)]
-    pub select: Option<Select>,
+    #[schemars(with = "Option<Select>")]
+    pub select: Option<Spanned<Select>>,
+    /// Which part of a stream this is, if it is cut; `{slice}` in names stands for its id.
+    #[serde(default)]
+    #[schemars(with = "Option<Slice>")]
+    pub slice: Option<Spanned<Slice>>,
     /// What messages are checked against before the processor sees them.
     #[serde(default)]
     pub schema: Option<Schema>,
@@ -257,11 +264,9 @@ impl Config {
         let (mut config, mut problems) = Self::parse(&text).map_err(|problems| ConfigError::of(path, problems))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         config.resolve_paths(folder);
-        // What stands for a value that could not be read says nothing of its own.
-        let further =
-            check::problems(&config).into_iter().filter(|problem| !problems.iter().any(|p| p.is_beside(problem)));
-        let further: Vec<_> = further.collect();
-        problems.extend(further);
+        let of_slices = slice::resolve(&mut config);
+        add_others(&mut problems, of_slices);
+        add_others(&mut problems, check::problems(&config));
         if !problems.is_empty() {
             return Err(ConfigError::of(path, problems));
         }
@@ -321,6 +326,13 @@ impl Config {
     pub fn schema() -> serde_json::Value {
         schemars::schema_for!(Config).into()
     }
+}
+
+/// What stands for a value that could not be read says nothing of its own.
+fn add_others(problems: &mut Vec<Problem>, further: Vec<Problem>) {
+    let others = further.into_iter().filter(|problem| !problems.iter().any(|known| known.is_beside(problem)));
+    let others: Vec<_> = others.collect();
+    problems.extend(others);
 }
 
 impl Reset {

@@ -211,7 +211,7 @@ fn source_settings(config: &config::Pipeline) -> kafka::Settings {
         group: config.group.0.clone(),
         start: config.start.into(),
         out_of_range: config.out_of_range.into(),
-        select: config.select.as_ref().map(config::Select::rules),
+        select: config.selection(),
         read_ahead_bytes: config.read_ahead.0 as usize,
         drain_timeout: config.drain_timeout.0,
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
-use crate::config::{Config, Pipeline, Select, Values};
+use crate::config::{Config, Pipeline, Select, Slice, Values};
 
 #[derive(Debug, Args)]
 pub struct GraphArgs {
@@ -235,13 +235,23 @@ fn lines_of(name: &str, pipeline: &Pipeline) -> Vec<String> {
         format!("group {}", pipeline.group.as_str()),
         format!("module {}", pipeline.module.value.as_str()),
     ];
-    lines.extend(pipeline.select.iter().flat_map(selected));
+    lines.extend(pipeline.slice.iter().map(|slice| sliced(&slice.value)));
+    lines.extend(pipeline.select.iter().flat_map(|select| selected(&select.value)));
     lines
 }
 
-fn selected(Select { header }: &Select) -> Vec<String> {
+fn sliced(Slice { id, of, key }: &Slice) -> String {
+    let key = key.as_ref().map(|key| format!(" by header {}", key.as_str()));
+    format!("slice {} of {}{}", id.0, of.0, key.unwrap_or_default())
+}
+
+fn selected(Select { header, key, key_prefix }: &Select) -> Vec<String> {
     let one_of = |Values(values): &Values| values.join(", ");
-    header.value.iter().map(|(name, values)| format!("header {} = {}", name.as_str(), one_of(values))).collect()
+    let mut lines: Vec<_> =
+        header.iter().map(|(name, values)| format!("header {} = {}", name.as_str(), one_of(values))).collect();
+    lines.extend(key.as_ref().map(|keys| format!("key = {}", one_of(keys))));
+    lines.extend(key_prefix.as_ref().map(|prefixes| format!("key = {}…", one_of(prefixes))));
+    lines
 }
 
 #[cfg(test)]

@@ -188,11 +188,13 @@ impl Found {
     }
 
     fn intake(&mut self, who: &str, pipeline: &Pipeline) {
-        if let Some(select) = &pipeline.select
-            && (select.header.value.is_empty() || select.header.value.values().any(|values| values.0.is_empty()))
-        {
+        if let Some(select) = pipeline.select.as_ref().filter(|select| select.value.is_empty()) {
             let text = format!("{who} selects no message");
-            self.at(&select.header, text, "write header: { NAME: VALUE } or header: { NAME: [VALUE, VALUE] }");
+            self.at(
+                select,
+                text,
+                "write header: { NAME: VALUE }, key: VALUE or key_prefix: VALUE; [VALUE, VALUE] is one of both",
+            );
         }
         let Some(schema) = &pipeline.schema else { return };
         if let Err(error) = crate::schema::Schema::read(Path::new(&schema.file.value.0)) {
