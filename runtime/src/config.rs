@@ -26,6 +26,7 @@ pub use reference::{Property, Reference};
 pub use scalar::{Count, Duration, Ratio, Size, Text};
 pub use slice::Slice;
 
+use crate::accumulate;
 use crate::dead_letter::Policy;
 use crate::kafka;
 use crate::outcome::Reason;
@@ -99,6 +100,18 @@ pub struct Storage {
     /// How long one rewrite of its rows may take.
     #[serde(default = "Duration::rewrite")]
     pub rewrite_timeout: Duration,
+    /// What it takes in one batch, besides the limits of the pipeline.
+    #[serde(default)]
+    pub batch: StorageBatch,
+}
+
+/// When a batch is written because of one storage.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageBatch {
+    pub rows: Option<Count>,
+    /// RowBinary bytes, before compression.
+    pub bytes: Option<Size>,
 }
 
 /// One topic, through one processor, into tables.
@@ -310,6 +323,24 @@ impl Config {
                 problems.push(Problem::of_parser(&error));
                 Err(problems)
             }
+        }
+    }
+
+    /// When a batch of the pipeline is full.
+    pub fn batch_limits(&self, pipeline: &Pipeline) -> accumulate::Limits {
+        let limited = |name: &Spanned<Text>| {
+            let StorageBatch { rows, bytes } = &self.storages.get(&name.value.0)?.batch;
+            let (rows, bytes) = (rows.map(|rows| rows.0), bytes.map(|bytes| bytes.0));
+            rows.or(bytes)?;
+            let rows_max = rows.unwrap_or(pipeline.batch.rows.0);
+            let bytes_max = bytes.unwrap_or(pipeline.batch.bytes.0);
+            Some((name.value.0.clone(), accumulate::StorageLimits { rows_max, bytes_max }))
+        };
+        accumulate::Limits {
+            rows_max: pipeline.batch.rows.0,
+            bytes_max: pipeline.batch.bytes.0,
+            time_max: pipeline.batch.time.0,
+            storages: pipeline.outputs.value.values().flatten().filter_map(limited).collect(),
         }
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::accumulate;
 use crate::clickhouse::Storage;
 use crate::config::{self, Config};
 use crate::control::{self, AtWork, Control, First, Fleet, FleetError, Keeper, Name};
@@ -141,11 +140,7 @@ impl Starter {
         let stages = Pipeline {
             processor,
             calls_in_flight_max: threads * 2,
-            limits: accumulate::Limits {
-                rows_max: config.batch.rows.0,
-                bytes_max: config.batch.bytes.0,
-                time_max: config.batch.time.0,
-            },
+            limits: self.config.batch_limits(config),
             sinks: Sinks::new(self.storages(config), in_flight, metrics.clone(), status.clone()),
             settler: settler(config, committer, publisher, metrics.clone(), status.clone()),
             metrics,

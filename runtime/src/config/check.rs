@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_saphyr::Spanned;
 
 use super::error::{Problem, hint};
-use super::{Config, Pipeline, PolicyName, Property, Text, reason};
+use super::{Config, Pipeline, PolicyName, Property, StorageBatch, Text, reason};
 use crate::outcome::Reason;
 
 /// Every problem of a configuration that could be parsed.
@@ -119,6 +119,11 @@ impl Found {
         }
         for (name, storage) in &config.storages {
             self.known(&storage.cluster, &config.clickhouse, &format!("storage {name:?}"), "cluster");
+            let StorageBatch { rows, bytes } = &storage.batch;
+            if rows.is_some_and(|rows| rows.0 == 0) || bytes.is_some_and(|bytes| bytes.0 == 0) {
+                let text = format!("storage {name:?} takes batches of nothing");
+                self.at(&storage.cluster, text, "write rows: and bytes: of 1 at least, or leave them out");
+            }
         }
     }
 
@@ -193,7 +198,7 @@ impl Found {
             self.at(
                 select,
                 text,
-                "write header: { NAME: VALUE }, key: VALUE or key_prefix: VALUE; [VALUE, VALUE] is one of both",
+                "write header: { NAME: VALUE }, key: VALUE or key_prefix: VALUE, or [VALUE, VALUE] for one of several",
             );
         }
         let Some(schema) = &pipeline.schema else { return };

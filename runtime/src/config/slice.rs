@@ -167,7 +167,7 @@ fn overlap(
 ) -> Option<(Location, String, &'static str)> {
     let who = format!("pipelines {first_name:?} and {second_name:?}");
     let topic = &second.topic.value.0;
-    let doubled = "every row would be there twice";
+    let doubled = "let one pipeline have each message; every row would be there twice";
     match (&first.slice, &second.slice) {
         (Some(one), Some(two)) => {
             let (cut, other_cut) = (one.value.cut(), two.value.cut());
@@ -237,7 +237,7 @@ fn expand<T: Sliced>(all: &mut BTreeMap<String, T>, wanted: &BTreeSet<(String, u
                 problems.push(Problem::new(one.at(), text, Some("name it where a slice is, or remove it".into())));
             }
         } else if one.names().iter().any(|written| is_marked(written)) {
-            let text = format!("{what} {name:?} is of all slices, and not what it names");
+            let text = format!("{what} {name:?} has {MARK} in what it names, and not in its own name");
             problems.push(Problem::new(
                 one.at(),
                 text,
