@@ -1,6 +1,7 @@
 //! Accumulating: outcomes of many calls become one batch per storage, closed by rows, by bytes, by time since its first
 //! message, or by a rewrite.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::route::{Route, Routes};
 use crate::sink::Block;
 
 /// When a batch is full.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Rows over all storages.
     pub rows_max: u64,
@@ -24,6 +25,16 @@ pub struct Limits {
     pub bytes_max: u64,
     /// Since the first message.
     pub time_max: Duration,
+    /// What a storage of this name takes in one batch; the batch is full for all when it is for one.
+    pub storages: BTreeMap<String, StorageLimits>,
+}
+
+/// What one storage takes in a batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StorageLimits {
+    pub rows_max: u64,
+    /// RowBinary bytes, before compression.
+    pub bytes_max: u64,
 }
 
 /// Rows for all storages, with what must be acknowledged beside them and how far it all reaches.
@@ -67,7 +78,7 @@ pub async fn accumulate(
         };
         let sign = match next {
             Some(Some(Flow::Data(answered))) => {
-                for full in fill(&mut open, limits, answered) {
+                for full in fill(&mut open, &limits, answered) {
                     if output.send(Flow::Data(full)).await.is_err() {
                         return;
                     }
@@ -88,7 +99,7 @@ pub async fn accumulate(
 }
 
 /// Appends, and closes what is full. Rows of a module that writes other columns begin a batch of their own.
-fn fill(open: &mut Option<Open>, limits: Limits, answered: Answered) -> impl Iterator<Item = RowBatch> {
+fn fill(open: &mut Option<Open>, limits: &Limits, answered: Answered) -> impl Iterator<Item = RowBatch> {
     let Answered { parts, routes } = answered;
     let of_others = open.take_if(|batch| *batch.routes != *routes).map(Open::close);
     let full = parts.into_iter().filter_map(move |processed| {
@@ -136,10 +147,21 @@ impl Open {
     }
 
     /// Rows after a rewrite wait for it, and its commit says that it need not be done again.
-    fn is_full(&self, limits: Limits) -> bool {
-        let rows: u64 = self.builders.iter().map(BlockBuilder::rows).sum();
-        let bytes: u64 = self.builders.iter().map(BlockBuilder::raw_bytes).sum();
-        rows >= limits.rows_max || bytes >= limits.bytes_max || !self.rewrites.is_empty()
+    fn is_full(&self, limits: &Limits) -> bool {
+        let reached = |storage: Option<&str>, rows_max, bytes_max| {
+            let (rows, bytes) = self.size(storage);
+            rows >= rows_max || bytes >= bytes_max
+        };
+        reached(None, limits.rows_max, limits.bytes_max)
+            || limits.storages.iter().any(|(name, of)| reached(Some(name), of.rows_max, of.bytes_max))
+            || !self.rewrites.is_empty()
+    }
+
+    /// Rows and bytes for a storage, by whichever outputs, or for all.
+    fn size(&self, storage: Option<&str>) -> (u64, u64) {
+        let routed = self.builders.iter().zip(&self.routes.storages);
+        let wanted = routed.filter(|(_, route)| storage.is_none_or(|name| name == route.storage));
+        wanted.fold((0, 0), |(rows, bytes), (builder, _)| (rows + builder.rows(), bytes + builder.raw_bytes()))
     }
 
     fn close(self) -> RowBatch {
@@ -178,4 +200,53 @@ fn token(ranges: &str, Route { output, storage, .. }: &Route) -> String {
     let digest = Sha256::digest(format!("{ranges}:{output}:{storage}"));
     let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("tidegate:{hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::OutputRows;
+
+    const NO_LIMITS: StorageLimits = StorageLimits { rows_max: u64::MAX, bytes_max: u64::MAX };
+
+    /// Output 0 goes to `many` and `few`, output 1 to `few`.
+    fn routes() -> Arc<Routes> {
+        let route = |output: &str, storage: &str, sink| Route {
+            output: output.into(),
+            storage: storage.into(),
+            sink,
+            columns: Arc::from(["n".to_owned()]),
+        };
+        let storages = vec![route("a", "many", 0), route("a", "few", 1), route("b", "few", 1)];
+        Arc::new(Routes { storages, outputs: vec![vec![0, 1], vec![2]] })
+    }
+
+    /// Rows of one byte.
+    fn rows(output: usize, count: u32) -> Processed {
+        let rows = OutputRows { output, data: vec![0; count as usize], ends: (1..=count).collect() };
+        Processed { rows: vec![rows], ..Processed::default() }
+    }
+
+    /// Rows of the blocks of each batch that these parts fill.
+    fn filled(few: StorageLimits, parts: Vec<Processed>) -> Vec<Vec<u64>> {
+        let limits = Limits {
+            rows_max: 100,
+            bytes_max: 100,
+            time_max: Duration::MAX,
+            storages: BTreeMap::from([("few".to_owned(), few)]),
+        };
+        let mut open = None;
+        let full = fill(&mut open, &limits, Answered { parts, routes: routes() });
+        full.map(|batch| batch.blocks.iter().map(|(_, block)| block.rows).collect()).collect()
+    }
+
+    #[test]
+    fn a_batch_is_full_when_it_is_for_one_storage() {
+        let parts = || vec![rows(0, 3), rows(1, 1), rows(1, 5), rows(0, 3)];
+        let by_rows = StorageLimits { rows_max: 4, ..NO_LIMITS };
+        assert_eq!(filled(by_rows, parts()), [vec![3, 3, 1], vec![5]], "rows of both outputs count");
+        let by_bytes = StorageLimits { bytes_max: 9, ..NO_LIMITS };
+        assert_eq!(filled(by_bytes, parts()), [vec![3, 3, 6]]);
+        assert_eq!(filled(NO_LIMITS, parts()), Vec::<Vec<u64>>::new());
+    }
 }

@@ -6,6 +6,7 @@ mod completions;
 mod dev;
 mod dry_run;
 mod flags;
+mod graph;
 mod module;
 mod process;
 mod run;
@@ -62,6 +63,8 @@ enum Command {
     Run(ConfigArgs),
     /// Check a configuration; nothing is contacted
     Validate(ConfigArgs),
+    /// Print the routing of a configuration as a picture; nothing is contacted
+    Graph(graph::GraphArgs),
     /// Connect, compare the module's columns with the tables, check the topics; nothing is written
     DryRun(ConfigArgs),
     /// Show what a module makes of messages in files; needs neither Kafka nor ClickHouse
@@ -117,6 +120,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Author(command) => author::execute(command, cli.output.json),
         Command::Run(args) => run::run(&args.config),
         Command::Validate(args) => validate::validate(&args.config, cli.output.json),
+        Command::Graph(args) => graph::graph(args),
         Command::DryRun(args) => dry_run::dry_run(&args.config, cli.output.json),
         Command::Process(args) => process::process(args),
         Command::Schema => schema::schema(),

@@ -8,6 +8,8 @@ mod intake;
 mod modules;
 mod reference;
 mod scalar;
+mod slice;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,11 +20,13 @@ use serde_saphyr::Spanned;
 
 pub use error::{ConfigError, Problem};
 pub use fetch::Auth;
-pub use intake::{Schema, Select};
+pub use intake::{Schema, Select, Values};
 pub use modules::{Breaker, Control, InterruptionName, Module};
 pub use reference::{Property, Reference};
 pub use scalar::{Count, Duration, Ratio, Size, Text};
+pub use slice::Slice;
 
+use crate::accumulate;
 use crate::dead_letter::Policy;
 use crate::kafka;
 use crate::outcome::Reason;
@@ -67,7 +71,7 @@ pub struct Kafka {
 }
 
 /// A ClickHouse cluster, reached over HTTP.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cluster {
     /// `http://host:port` or `https://host:port`; the first that answers is used.
@@ -87,7 +91,7 @@ pub struct Cluster {
 }
 
 /// A table.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Storage {
     #[schemars(with = "String")]
@@ -96,6 +100,18 @@ pub struct Storage {
     /// How long one rewrite of its rows may take.
     #[serde(default = "Duration::rewrite")]
     pub rewrite_timeout: Duration,
+    /// What it takes in one batch, besides the limits of the pipeline.
+    #[serde(default)]
+    pub batch: StorageBatch,
+}
+
+/// When a batch is written because of one storage.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageBatch {
+    pub rows: Option<Count>,
+    /// RowBinary bytes, before compression.
+    pub bytes: Option<Size>,
 }
 
 /// One topic, through one processor, into tables.
@@ -109,7 +125,12 @@ pub struct Pipeline {
     pub module: Spanned<Text>,
     /// Which messages are read; all unless said.
     #[serde(default)]
-    pub select: Option<Select>,
+    #[schemars(with = "Option<Select>")]
+    pub select: Option<Spanned<Select>>,
+    /// Which part of a stream this is, if it is cut; `{slice}` in names stands for its id.
+    #[serde(default)]
+    #[schemars(with = "Option<Slice>")]
+    pub slice: Option<Spanned<Slice>>,
     /// What messages are checked against before the processor sees them.
     #[serde(default)]
     pub schema: Option<Schema>,
@@ -256,11 +277,9 @@ impl Config {
         let (mut config, mut problems) = Self::parse(&text).map_err(|problems| ConfigError::of(path, problems))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         config.resolve_paths(folder);
-        // What stands for a value that could not be read says nothing of its own.
-        let further =
-            check::problems(&config).into_iter().filter(|problem| !problems.iter().any(|p| p.is_beside(problem)));
-        let further: Vec<_> = further.collect();
-        problems.extend(further);
+        let of_slices = slice::resolve(&mut config);
+        add_others(&mut problems, of_slices);
+        add_others(&mut problems, check::problems(&config));
         if !problems.is_empty() {
             return Err(ConfigError::of(path, problems));
         }
@@ -307,6 +326,24 @@ impl Config {
         }
     }
 
+    /// When a batch of the pipeline is full.
+    pub fn batch_limits(&self, pipeline: &Pipeline) -> accumulate::Limits {
+        let limited = |name: &Spanned<Text>| {
+            let StorageBatch { rows, bytes } = &self.storages.get(&name.value.0)?.batch;
+            let (rows, bytes) = (rows.map(|rows| rows.0), bytes.map(|bytes| bytes.0));
+            rows.or(bytes)?;
+            let rows_max = rows.unwrap_or(pipeline.batch.rows.0);
+            let bytes_max = bytes.unwrap_or(pipeline.batch.bytes.0);
+            Some((name.value.0.clone(), accumulate::StorageLimits { rows_max, bytes_max }))
+        };
+        accumulate::Limits {
+            rows_max: pipeline.batch.rows.0,
+            bytes_max: pipeline.batch.bytes.0,
+            time_max: pipeline.batch.time.0,
+            storages: pipeline.outputs.value.values().flatten().filter_map(limited).collect(),
+        }
+    }
+
     fn resolve_paths(&mut self, folder: &Path) {
         for module in self.modules.values_mut() {
             module.source.value.start_at(folder);
@@ -320,6 +357,13 @@ impl Config {
     pub fn schema() -> serde_json::Value {
         schemars::schema_for!(Config).into()
     }
+}
+
+/// What stands for a value that could not be read says nothing of its own.
+fn add_others(problems: &mut Vec<Problem>, further: Vec<Problem>) {
+    let others = further.into_iter().filter(|problem| !problems.iter().any(|known| known.is_beside(problem)));
+    let others: Vec<_> = others.collect();
+    problems.extend(others);
 }
 
 impl Reset {
@@ -360,8 +404,7 @@ impl Default for Batch {
 
 impl Default for Admin {
     fn default() -> Self {
-        let nowhere = serde_saphyr::Location::UNKNOWN;
-        Self { listen: Spanned::new(Text("127.0.0.1:8650".into()), nowhere, nowhere), token: None }
+        Self { listen: scalar::nowhere(Text("127.0.0.1:8650".into())), token: None }
     }
 }
 

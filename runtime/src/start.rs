@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::accumulate;
 use crate::clickhouse::Storage;
 use crate::config::{self, Config};
 use crate::control::{self, AtWork, Control, First, Fleet, FleetError, Keeper, Name};
@@ -141,11 +140,7 @@ impl Starter {
         let stages = Pipeline {
             processor,
             calls_in_flight_max: threads * 2,
-            limits: accumulate::Limits {
-                rows_max: config.batch.rows.0,
-                bytes_max: config.batch.bytes.0,
-                time_max: config.batch.time.0,
-            },
+            limits: self.config.batch_limits(config),
             sinks: Sinks::new(self.storages(config), in_flight, metrics.clone(), status.clone()),
             settler: settler(config, committer, publisher, metrics.clone(), status.clone()),
             metrics,
@@ -196,10 +191,7 @@ impl Drop for AbortOnDrop {
 
 /// Every topic that a pipeline writes to.
 pub fn written_topics(config: &config::Pipeline) -> Vec<String> {
-    let commit_log = config.commit_log.as_ref().map(|log| log.topic.value.0.clone());
-    let replacements = config.replacements.as_ref().map(|replacements| replacements.topic.0.clone());
-    let dead_letters = config.dead_letters.value.topic.as_ref().map(|topic| topic.0.clone());
-    commit_log.into_iter().chain(replacements).chain(dead_letters).collect()
+    config.writes().map(|(_, topic)| topic.to_owned()).collect()
 }
 
 fn check(config: &config::Pipeline) -> Result<Option<Check>, SchemaError> {
@@ -214,7 +206,7 @@ fn source_settings(config: &config::Pipeline) -> kafka::Settings {
         group: config.group.0.clone(),
         start: config.start.into(),
         out_of_range: config.out_of_range.into(),
-        select: config.select.as_ref().map(config::Select::rules),
+        select: config.selection(),
         read_ahead_bytes: config.read_ahead.0 as usize,
         drain_timeout: config.drain_timeout.0,
     }

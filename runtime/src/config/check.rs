@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_saphyr::Spanned;
 
 use super::error::{Problem, hint};
-use super::{Config, Pipeline, PolicyName, Property, Text, reason};
+use super::{Config, Pipeline, PolicyName, Property, StorageBatch, Text, reason};
 use crate::outcome::Reason;
 
 /// Every problem of a configuration that could be parsed.
@@ -31,7 +31,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     for (name, pipeline) in &config.pipelines.value {
         found.pipeline(config, name, pipeline);
     }
-    found.twice(config);
+    found.topics(config);
     found.0
 }
 
@@ -59,10 +59,10 @@ fn is_secret(property: &str) -> bool {
 /// More rows than this in one insert would be cut into several blocks by ClickHouse.
 const ROWS_MAX: u64 = 1_000_000;
 
-struct Found(Vec<Problem>);
+pub(super) struct Found(Vec<Problem>);
 
 impl Found {
-    fn at<T>(&mut self, place: &Spanned<T>, text: String, hint: impl Into<String>) {
+    pub(super) fn at<T>(&mut self, place: &Spanned<T>, text: String, hint: impl Into<String>) {
         self.0.push(Problem::new(place.referenced, text, Some(hint.into())));
     }
 
@@ -119,6 +119,11 @@ impl Found {
         }
         for (name, storage) in &config.storages {
             self.known(&storage.cluster, &config.clickhouse, &format!("storage {name:?}"), "cluster");
+            let StorageBatch { rows, bytes } = &storage.batch;
+            if rows.is_some_and(|rows| rows.0 == 0) || bytes.is_some_and(|bytes| bytes.0 == 0) {
+                let text = format!("storage {name:?} takes batches of nothing");
+                self.at(&storage.cluster, text, "write rows: and bytes: of 1 at least, or leave them out");
+            }
         }
     }
 
@@ -165,7 +170,7 @@ impl Found {
         }
         self.tables(config, &who, pipeline);
         self.intake(&who, pipeline);
-        self.topics(&who, pipeline);
+        self.breaker(&who, pipeline);
         self.dead_letters(&who, pipeline);
     }
 
@@ -188,11 +193,13 @@ impl Found {
     }
 
     fn intake(&mut self, who: &str, pipeline: &Pipeline) {
-        if let Some(select) = &pipeline.select
-            && (select.header.value.is_empty() || select.header.value.values().any(|values| values.0.is_empty()))
-        {
+        if let Some(select) = pipeline.select.as_ref().filter(|select| select.value.is_empty()) {
             let text = format!("{who} selects no message");
-            self.at(&select.header, text, "write header: { NAME: VALUE } or header: { NAME: [VALUE, VALUE] }");
+            self.at(
+                select,
+                text,
+                "write header: { NAME: VALUE }, key: VALUE or key_prefix: VALUE, or [VALUE, VALUE] for one of several",
+            );
         }
         let Some(schema) = &pipeline.schema else { return };
         if let Err(error) = crate::schema::Schema::read(Path::new(&schema.file.value.0)) {
@@ -209,26 +216,11 @@ impl Found {
         }
     }
 
-    /// What a pipeline writes must not come back to it, and each topic has one kind of message.
-    fn topics(&mut self, who: &str, pipeline: &Pipeline) {
-        let commit_log = pipeline.commit_log.as_ref().map(|log| log.topic.value.0.as_str());
-        let replacements = pipeline.replacements.as_ref().map(|to| to.topic.0.as_str());
-        let letters = pipeline.dead_letters.value.topic.as_ref().map(|topic| topic.0.as_str());
-        let mut topics: Vec<&str> = [commit_log, replacements, letters].into_iter().flatten().collect();
-        topics.push(&pipeline.topic.value.0);
-        topics.sort_unstable();
-        if let Some(pair) = topics.windows(2).find(|pair| pair[0] == pair[1]) {
-            let text = format!("{who} uses topic {:?} for two things", pair[0]);
-            self.at(&pipeline.topic, text, "its topic, commit log, replacements and dead letters are four topics");
-        }
-        let colon = pipeline.topic.value.0.contains(':') || pipeline.group.0.contains(':');
-        if colon && pipeline.commit_log.is_some() {
-            let text = format!("{who} has a colon in its topic or group");
-            self.at(
-                &pipeline.topic,
-                text,
-                "keys of the commit log are topic:partition:group; readers split them there",
-            );
+    fn breaker(&mut self, who: &str, pipeline: &Pipeline) {
+        let window = &pipeline.breaker.window;
+        if window.value.0.is_zero() {
+            let text = format!("{who} has a breaker with a window of nothing");
+            self.at(window, text, "write a time such as 10s, or enabled: false");
         }
     }
 
@@ -257,17 +249,9 @@ impl Found {
             let text = format!("{who} limits dead letters by half a rule");
             self.at(letters, text, "limits.ratio and limits.window belong together");
         }
-    }
-
-    /// Two pipelines in one group on one topic, or with one key of the commit log, would speak for each other.
-    fn twice(&mut self, config: &Config) {
-        let mut seen: HashMap<(&str, &str), &str> = HashMap::new();
-        for (name, pipeline) in &config.pipelines.value {
-            let key = (pipeline.topic.value.0.as_str(), pipeline.group.0.as_str());
-            if let Some(other) = seen.insert(key, name) {
-                let text = format!("pipelines {other:?} and {name:?} read topic {:?} in group {:?}", key.0, key.1);
-                self.at(&pipeline.topic, text, "give each pipeline a group of its own");
-            }
+        if letters.value.limits.window.is_some_and(|window| window.0 == 0) {
+            let text = format!("{who} limits dead letters over a window of no messages");
+            self.at(letters, text, "limits.window is a number of messages, such as 10000");
         }
     }
 

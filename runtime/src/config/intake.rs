@@ -1,4 +1,4 @@
-//! What a pipeline takes of its topic: messages selected by their headers, and the schema they are checked against.
+//! What a pipeline takes of its topic: messages selected by their keys and headers, and the schema they are checked against.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,16 +10,20 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::scalar::fill_in;
-use super::{Ratio, Text};
-use crate::select;
+use super::{Pipeline, Ratio, Text};
+use crate::select::{self, Rule};
 
-/// Which messages are read.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// Which messages are read: those for which all that is said here holds.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Select {
     /// Header → value, or list of values; a message without the header is not read.
     #[schemars(with = "BTreeMap<String, Values>")]
-    pub header: Spanned<BTreeMap<Text, Values>>,
+    pub header: BTreeMap<Text, Values>,
+    /// Key, or list of keys.
+    pub key: Option<Values>,
+    /// What the key begins with, or a list of that.
+    pub key_prefix: Option<Values>,
 }
 
 /// One value, or several of which one must be met.
@@ -41,9 +45,33 @@ pub struct Schema {
     pub enforce: bool,
 }
 
+impl Pipeline {
+    /// What is read of the topic; none: everything.
+    pub fn selection(&self) -> Option<select::Select> {
+        let mut rules = self.select.as_ref().map(|select| select.value.rules()).unwrap_or_default();
+        rules.extend(self.slice.as_ref().and_then(|slice| slice.value.rule()));
+        (!rules.is_empty()).then(|| select::Select::new(rules))
+    }
+}
+
 impl Select {
-    pub(crate) fn rules(&self) -> select::Select {
-        select::Select::new(self.header.value.iter().map(|(name, values)| (name.0.clone(), values.0.clone())))
+    pub(super) fn rules(&self) -> Vec<Rule> {
+        let header = |(name, values): (&Text, &Values)| Rule::Header { name: name.0.clone(), values: values.bytes() };
+        let key = self.key.as_ref().map(|keys| Rule::Key(keys.bytes()));
+        let prefix = self.key_prefix.as_ref().map(|prefixes| Rule::KeyPrefix(prefixes.bytes()));
+        self.header.iter().map(header).chain(key).chain(prefix).collect()
+    }
+
+    /// Whether there is a rule that no message follows, or none at all.
+    pub(super) fn is_empty(&self) -> bool {
+        let mut all = self.header.values().chain(&self.key).chain(&self.key_prefix).peekable();
+        all.peek().is_none() || all.any(|values| values.0.is_empty())
+    }
+}
+
+impl Values {
+    fn bytes(&self) -> Vec<Vec<u8>> {
+        self.0.iter().map(|value| value.as_bytes().to_vec()).collect()
     }
 }
 

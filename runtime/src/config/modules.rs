@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use super::scalar::nowhere;
 use super::{Auth, Count, Duration, Ratio, Size, Text};
 use crate::control::breaker;
 use crate::module_source::ModuleSource;
@@ -64,7 +65,8 @@ pub struct Breaker {
     /// Fewer messages than these decide nothing.
     pub messages: Count,
     /// Over which the shares are taken.
-    pub window: Duration,
+    #[schemars(with = "Duration")]
+    pub window: Spanned<Duration>,
     /// How long after a switch the module before is the way out; later, the pipeline is paused.
     pub probation: Duration,
 }
@@ -95,7 +97,7 @@ impl Default for Breaker {
             failures: Ratio(limits.failures_max),
             rejections: Ratio(limits.rejections_max),
             messages: Count(limits.messages_min),
-            window: Duration(limits.window),
+            window: nowhere(Duration(limits.window)),
             probation: Duration(limits.probation),
         }
     }
@@ -108,7 +110,7 @@ impl Breaker {
             failures_max: self.failures.0,
             rejections_max: self.rejections.0,
             messages_min: self.messages.0,
-            window: self.window.0,
+            window: self.window.value.0,
             probation: self.probation.0,
         })
     }

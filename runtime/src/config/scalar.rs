@@ -99,6 +99,11 @@ impl Duration {
     }
 }
 
+/// A default, which is not in the file.
+pub(super) fn nowhere<T>(value: T) -> Spanned<T> {
+    Spanned::new(value, Location::UNKNOWN, Location::UNKNOWN)
+}
+
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         read(deserializer, Self::default(), |text| Ok(Self(text.to_owned())))

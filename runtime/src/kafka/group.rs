@@ -115,7 +115,7 @@ impl Group {
     }
 
     pub(super) fn selects(&self, message: &Parts<'_>) -> bool {
-        self.settings.select.as_ref().is_none_or(|select| select.takes(message.headers))
+        self.settings.select.as_ref().is_none_or(|select| select.takes(message.key, message.headers))
     }
 
     /// Whether the stay is the present one.

@@ -74,7 +74,12 @@ fn pipeline(world: &World) -> Pipeline<Processor, Table, Coordinator, Brokers> {
     Pipeline {
         processor: Processor(world.clone()),
         calls_in_flight_max: 4,
-        limits: Limits { rows_max: 40, bytes_max: 1 << 20, time_max: Duration::from_millis(100) },
+        limits: Limits {
+            rows_max: 40,
+            bytes_max: 1 << 20,
+            time_max: Duration::from_millis(100),
+            storages: Default::default(),
+        },
         sinks,
         settler: Settler {
             committer: Coordinator(world.clone()).into(),

@@ -1,0 +1,1 @@
+SELECT group_id, partition, offset FROM errors ORDER BY partition, offset

@@ -1,0 +1,3 @@
+-- include processors/errors/schema.sql
+-- The messages have fixed dates.
+ALTER TABLE errors REMOVE TTL;
