@@ -1,6 +1,6 @@
 //! Two versions of a module that take turns while messages flow, and what came of it.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub fn run(bed: &Bed, process: &Tidegate, messages: u64, swaps: usize) -> Result
 
 /// # Errors
 /// What the process says against it.
-pub fn load(bed: &Bed, process: &Tidegate, file: &PathBuf) -> Result<()> {
+pub fn load(bed: &Bed, process: &Tidegate, file: &Path) -> Result<()> {
     let (done, text) = process.module(&["load", &bed.name, &file.display().to_string()])?;
     ensure!(done, "{text}");
     Ok(())

@@ -42,7 +42,10 @@ pub(super) fn check_code(wasm: &[u8]) -> Result<(), String> {
     if wasm.len() > COMPONENT_BYTES_MAX {
         return Err(format!("it has more than {COMPONENT_BYTES_MAX} bytes"));
     }
-    if !Parser::is_component(wasm) && Parser::is_core_wasm(wasm) {
+    if !Parser::is_component(wasm) && !Parser::is_core_wasm(wasm) {
+        return Err("it is not WebAssembly".into());
+    }
+    if !Parser::is_component(wasm) {
         return Err("it is a core module, not a component\n\
              hint: link it as one (wasm-component-ld), or wrap it (wasm-tools component new)"
             .into());
