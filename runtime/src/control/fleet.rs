@@ -74,6 +74,8 @@ pub enum FleetError {
 pub const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// Its last words are cleared away then.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+/// What waits to be said at the end.
+const LEAVE_TIME: Duration = Duration::from_secs(5);
 const READ_TIME: Duration = Duration::from_secs(60);
 
 impl Fleet {
@@ -115,17 +117,20 @@ impl Fleet {
 
     /// Says what all processes of a pipeline should run; tried again until the brokers have it.
     pub async fn wish(&self, name: &Name, desired: &Desired) {
-        self.insist(name.key("desired", None), Some(json(desired))).await;
+        while !self.say(name.key("desired", None), Some(json(desired))).await {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
-    /// Says what this process runs.
+    /// Says what this process runs, once: it is said again soon.
     pub async fn report(&self, name: &Name, report: &Report) {
-        self.insist(name.key("running", Some(&self.member)), Some(json(report))).await;
+        self.say(name.key("running", Some(&self.member)), Some(json(report))).await;
     }
 
-    /// Takes back what this process said: it ends.
+    /// Takes back what this process said, once: it ends.
     pub async fn leave(&self, name: &Name) {
-        self.insist(name.key("running", Some(&self.member)), None).await;
+        let taken_back = self.say(name.key("running", Some(&self.member)), None);
+        let _ = tokio::time::timeout(LEAVE_TIME, taken_back).await;
         self.said().stopped = true;
     }
 
@@ -136,12 +141,13 @@ impl Fleet {
         of_this.map(|((_, member), report)| (member.clone(), report.clone())).collect()
     }
 
-    async fn insist(&self, key: String, value: Option<Vec<u8>>) {
+    async fn say(&self, key: String, value: Option<Vec<u8>>) -> bool {
         let record = Record { topic: self.topic.clone(), key: Some(key.into_bytes()), value, headers: Vec::new() };
-        while let Err(error) = self.publisher.publish(record.clone()).await {
-            tracing::warn!(%error, "control topic not written, trying again");
-            tokio::time::sleep(Duration::from_secs(1)).await;
+        let said = self.publisher.publish(record).await;
+        if let Err(error) = &said {
+            tracing::warn!(%error, "control topic not written");
         }
+        said.is_ok()
     }
 
     /// The thread that reads along.

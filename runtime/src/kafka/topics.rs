@@ -53,6 +53,14 @@ pub fn partitions(brokers: &Brokers, topics: &[String]) -> Vec<Result<usize, Top
 /// If no broker answers, or it refuses.
 pub async fn create_compacted(brokers: &Brokers, topic: &str) -> Result<(), TopicError> {
     let failed = |cause: String| TopicError::Unreachable { brokers: brokers.bootstrap.clone(), cause };
+    // Who may not make topics may still use one that is there.
+    let (asking, asked) = (brokers.clone(), vec![topic.to_owned()]);
+    let found = tokio::task::spawn_blocking(move || partitions(&asking, &asked).remove(0)).await;
+    match found.map_err(|error| failed(error.to_string()))? {
+        Ok(_) => return Ok(()),
+        Err(TopicError::Unknown { .. }) => {}
+        Err(error) => return Err(error),
+    }
     let admin: AdminClient<DefaultClientContext> =
         brokers.config(Role::Producer, &[]).create().map_err(|error| failed(error.to_string()))?;
     // The cluster's own replication factor.
