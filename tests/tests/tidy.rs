@@ -27,7 +27,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("serde_saphyr::", &["runtime/src/config"]),
     ("clap::", &["runtime/src/cli"]),
     ("jsonschema::", &["runtime/src/schema.rs"]),
-    ("reqwest::", &["runtime/src/module_source"]),
+    ("reqwest::", &["runtime/src/module_source", "runtime/src/cli/module.rs"]),
     ("rustls::", &["runtime/src/module_source"]),
     ("oci_client::", &["runtime/src/module_source"]),
     ("docker_credential::", &["runtime/src/module_source"]),
