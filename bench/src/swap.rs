@@ -15,6 +15,7 @@ const SWAPS_FOR_MEMORY: usize = 1000;
 pub fn measure(messages: u64) -> Result<Vec<Measured>> {
     let mut bed = Bed::of_variants("swapped", 8)?;
     bed.batch = "{ rows: 50000, bytes: 64MiB, time: 1s }".into();
+    bed.workers = 2;
     let process = bed.start("one")?;
     wait_until(Duration::from_secs(60), || Ok(process.get("/readyz").is_ok_and(|answer| answer == "ready\n")))?;
     let seen = swaps::run(&bed, &process, messages, SWAPS)?;

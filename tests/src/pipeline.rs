@@ -29,6 +29,8 @@ pub struct Bed {
     pub more: String,
     pub properties: String,
     pub globals: String,
+    /// Threads of the processor.
+    pub workers: u32,
 }
 
 impl Bed {
@@ -81,6 +83,7 @@ impl Bed {
             more: "drain_timeout: 20s".into(),
             properties: "session.timeout.ms: 6000, heartbeat.interval.ms: 300".into(),
             globals: String::new(),
+            workers: 1,
         };
         let topics =
             [(bed.topic(), partitions), (bed.commit_log(), 1), (bed.replacements(), 1), (bed.dead_letters(), 1)];
@@ -128,7 +131,7 @@ pipelines:
     group: {}
     module: {guest}
     outputs: {{ {guest}: [{guest}] }}
-    workers: 1
+    workers: {}
     batch: {}
     {}
     commit_log: {{ topic: {}, heartbeat: 1s }}
@@ -147,6 +150,7 @@ state: {}-state
             self.name,
             self.topic(),
             self.group(),
+            self.workers,
             self.batch,
             self.more,
             self.commit_log(),

@@ -274,6 +274,7 @@ fn differs_from_golden(bed: &Bed, name: &str, text: &str) -> Option<String> {
 fn swaps_under_load_lose_nothing() {
     let mut bed = Bed::of_variants("modules-swapped", 8).unwrap();
     bed.batch = "{ rows: 50000, bytes: 16MiB, time: 500ms }".into();
+    bed.workers = 3;
     let process = started(&bed, "first");
     let seen = swaps::run(&bed, &process, 200_000, 20).unwrap();
     assert_eq!(seen.gaps_ms.len(), 20, "each swap has its gap: {seen:?}");
