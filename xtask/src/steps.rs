@@ -31,8 +31,9 @@ pub fn cargo(arguments: &[&str]) -> Command {
 
 /// Runs it and shows what it prints.
 pub fn run(mut command: Command) -> Result<()> {
-    let shown = format!("{command:?}");
-    eprintln!("\x1b[2m$ {}\x1b[0m", shown.replace('"', ""));
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let shown = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    eprintln!("\x1b[2m$ {shown}\x1b[0m");
     let status = command.status().with_context(|| format!("failed to run {shown}"))?;
     if status.success() { Ok(()) } else { bail!("{shown}: {status}") }
 }
