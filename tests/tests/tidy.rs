@@ -23,7 +23,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper::", &["runtime/src/clickhouse"]),
     ("hyper_util::", &["runtime/src/clickhouse"]),
     ("prometheus_client::", &["runtime/src/metrics.rs"]),
-    ("axum::", &["runtime/src/admin.rs"]),
+    ("axum::", &["runtime/src/admin"]),
     ("serde_saphyr::", &["runtime/src/config"]),
     ("clap::", &["runtime/src/cli"]),
     ("jsonschema::", &["runtime/src/schema.rs"]),

@@ -192,8 +192,8 @@ mod tests {
         let start = Instant::now();
         let mut breaker = Breaker::new(Limits::default());
         assert_eq!(breaker.called(call(90, 90, 0), start), None);
-        for second in 1..=40 {
-            assert_eq!(breaker.called(call(2, 0, 0), start + Duration::from_secs(second)), None, "second {second}");
+        for second in 31..=90 {
+            assert_eq!(breaker.called(call(20, 0, 0), start + Duration::from_secs(second)), None, "second {second}");
         }
         assert!(breaker.slices.len() <= SLICES as usize + 1);
     }
