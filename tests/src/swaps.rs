@@ -35,7 +35,8 @@ pub fn run(bed: &Bed, process: &Tidegate, messages: u64, swaps: usize) -> Result
         let sending = scope.spawn(|| send(bed, messages, &allowed));
         let swapped = (1..=swaps).try_for_each(|swap| {
             let due = |swap| messages * swap as u64 / swaps as u64;
-            allowed.store(due(swap), Ordering::Release);
+            // Two steps ahead, so that there is always something to read.
+            allowed.store(due(swap + 2).min(messages), Ordering::Release);
             load(bed, process, &files[swap % 2])?;
             wait_until(PATIENCE, || Ok(read(process) >= due(swap - 1)))
         });
