@@ -94,7 +94,10 @@ impl Loader {
 
     /// Where the configuration says that a pipeline's module comes from.
     pub fn configured(&self, pipeline: &str) -> Origin {
-        Origin { source: self.module(pipeline).source.value.to_string(), digest: None }
+        let mut source = self.module(pipeline).source.value.clone();
+        // It is kept beyond this process, whose folder another need not have.
+        source.start_at(&std::env::current_dir().unwrap_or_default());
+        Origin { source: source.to_string(), digest: None }
     }
 
     /// Fetches, compiles, compares and tests a module for a pipeline.
