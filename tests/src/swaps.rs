@@ -34,11 +34,12 @@ pub fn run(bed: &Bed, process: &Tidegate, messages: u64, swaps: usize) -> Result
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| send(bed, messages, &allowed));
         let swapped = (1..=swaps).try_for_each(|swap| {
-            let due = |swap| messages * swap as u64 / swaps as u64;
-            // Two steps ahead, so that there is always something to read.
-            allowed.store(due(swap + 2).min(messages), Ordering::Release);
+            let due = |step| messages * step as u64 / (swaps + 2) as u64;
+            allowed.store(due(swap), Ordering::Release);
             load(bed, process, &files[swap % 2])?;
-            wait_until(PATIENCE, || Ok(read(process) >= due(swap - 1)))
+            // What comes now comes to the new module.
+            allowed.store(due(swap + 1), Ordering::Release);
+            wait_until(PATIENCE, || Ok(history(bed, process)?.last().is_some_and(|entry| entry["gap_us"].is_u64())))
         });
         // What goes wrong must not keep the sender waiting.
         allowed.store(messages, Ordering::Release);
@@ -46,7 +47,7 @@ pub fn run(bed: &Bed, process: &Tidegate, messages: u64, swaps: usize) -> Result
     })?;
     wait_until(PATIENCE, || bed.is_done())?;
     check(bed, process, messages, swaps)?;
-    let history: Vec<Value> = serde_json::from_str(&process.get(&format!("/modules/{}/history", bed.name))?)?;
+    let history = history(bed, process)?;
     let gaps = history.iter().filter_map(|entry| Some(entry["gap_us"].as_f64()? / 1000.0));
     let mut gaps_ms: Vec<f64> = gaps.collect();
     gaps_ms.sort_by(f64::total_cmp);
@@ -73,12 +74,8 @@ fn send(bed: &Bed, messages: u64, allowed: &AtomicU64) -> Result<()> {
     sender.flush()
 }
 
-/// Messages that the process has read so far.
-fn read(process: &Tidegate) -> u64 {
-    let status = process.status().unwrap_or_default();
-    let pipelines = status["pipelines"].as_object().into_iter().flat_map(|all| all.values());
-    let partitions = pipelines.filter_map(|pipeline| pipeline["partitions"].as_object()).flat_map(|all| all.values());
-    partitions.filter_map(|partition| partition["read"].as_u64()).sum()
+fn history(bed: &Bed, process: &Tidegate) -> Result<Vec<Value>> {
+    Ok(serde_json::from_str(&process.get(&format!("/modules/{}/history", bed.name))?)?)
 }
 
 fn check(bed: &Bed, process: &Tidegate, messages: u64, swaps: usize) -> Result<()> {
