@@ -11,7 +11,7 @@ use crate::pipeline::Bed;
 use crate::tidegate::{Tidegate, wait_until};
 use crate::{kafka, variant};
 
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What was seen.
 #[derive(Debug)]
@@ -33,8 +33,11 @@ pub fn run(bed: &Bed, process: &Tidegate, messages: u64, swaps: usize) -> Result
     let allowed = AtomicU64::new(0);
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| send(bed, messages, &allowed));
+        let due = |step| messages * step as u64 / (swaps + 2) as u64;
+        allowed.store(due(1), Ordering::Release);
+        // A gap begins with a call.
+        wait_until(PATIENCE, || Ok(process.get("/metrics")?.contains("tidegate_call_seconds_count{")))?;
         let swapped = (1..=swaps).try_for_each(|swap| {
-            let due = |step| messages * step as u64 / (swaps + 2) as u64;
             allowed.store(due(swap), Ordering::Release);
             load(bed, process, &files[swap % 2])?;
             // What comes now comes to the new module.
