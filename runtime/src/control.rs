@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! state    what survives a restart: the wish, and what became of each change      one file a pipeline
-//! keeper   takes orders for one pipeline, one at a time                           one task a pipeline
+//! keeper   how a pipeline's module is asked for and seen
+//! keeping  carries out what is asked and wished, one at a time                    one task a pipeline
 //! watch    sees every call: counts, and the gap at a switch                       on the processor's threads
 //! breaker  when a module does too much harm                                       pure
 //! fleet    wishes and reports in a compacted topic, for all processes of a group  one thread
@@ -11,6 +12,7 @@
 pub mod breaker;
 mod fleet;
 mod keeper;
+mod keeping;
 mod state;
 mod watch;
 
@@ -29,7 +31,7 @@ use crate::load::{Fitted, Loader, Origin, Refusal};
 use crate::processor::Switch;
 use crate::status::PipelineStatus;
 use breaker::Breaker;
-use keeper::Work;
+use keeping::Work;
 use state::{Folder, State};
 
 /// The module that a pipeline begins with.
@@ -67,7 +69,7 @@ impl Control {
         if let Some(fleet) = &self.fleet {
             state.desired = fleet.desired(name).or(state.desired);
         }
-        let ran = state.history.iter().rev().find(|entry| entry.refused.is_none());
+        let ran = state.ran().next();
         let wish = state.desired.clone();
         let origins = wish.iter().map(|wish| Origin::of(&wish.source, &wish.digest));
         let ran = ran.filter(|_| wish.is_some()).map(|entry| Origin::of(&entry.source, &entry.digest));
@@ -147,8 +149,7 @@ impl First {
     fn new(fitted: Fitted, mut state: State, refusal: Option<Refusal>) -> Self {
         let wish = state.desired.take().filter(|wish| wish.digest == fitted.digest());
         let runs = wish.unwrap_or_else(|| Desired::new(&fitted.source, &fitted.digest(), Because::Configured));
-        let last = state.history.iter().rev().find(|entry| entry.refused.is_none());
-        if last.is_none_or(|last| last.digest != runs.digest) {
+        if state.ran().next().is_none_or(|last| last.digest != runs.digest) {
             state.remember(Entry::of(&runs, Some(fitted.module.name()), None));
         }
         Self { fitted, runs, state, instead: refusal.map(|refusal| refusal.to_string()) }

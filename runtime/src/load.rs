@@ -10,7 +10,7 @@ use tidegate_rows::Layout;
 use crate::clickhouse::{self, Cluster};
 use crate::config::{self, Config};
 use crate::digest::{Digest, NoDigest};
-use crate::module_source::{FetchError, Fetched, ModuleSource, Stamp};
+use crate::module_source::{FetchError, Fetched, ModuleSource, Stamp, blocking};
 use crate::processor::{
     Engine, InstanceConfig, Interruption, Limits, LoadError, Module, Ready, SelfTestError, self_test,
 };
@@ -117,7 +117,7 @@ impl Loader {
         let (asked, from) = (origin.source.clone(), if watched { origin.source.clone() } else { found.clone() });
         let (engine, cache) = (self.engine(of.interruption.into())?, self.cache.clone());
         tracing::debug!(pipeline, asked, found, "module fetched");
-        let compiled = in_the_background(move || Module::compile(&engine, &wasm, &found, &cache)).await;
+        let compiled = blocking(move || Module::compile(&engine, &wasm, &found, &cache)).await;
         self.fit(pipeline, from, compiled.map_err(Refusal::Module)?).await
     }
 
@@ -133,7 +133,7 @@ impl Loader {
     /// If the module refuses its configuration, or the machine gives no memory.
     pub async fn ready(&self, fitted: &Fitted, threads: usize) -> Result<Arc<Ready>, Refusal> {
         let Fitted { module, instance, routes, .. } = fitted.clone();
-        let made = in_the_background(move || Ready::new(module, instance, routes, threads)).await;
+        let made = blocking(move || Ready::new(module, instance, routes, threads)).await;
         made.map_err(Refusal::Module)
     }
 
@@ -148,7 +148,7 @@ impl Loader {
         let pipeline = &self.config.pipelines.value[name];
         let mismatch = |differences| {
             let name = module.name();
-            Refusal::Mismatch { module: format!("{} {}", name.name, name.version), differences }
+            Refusal::Mismatch { module: name.titled(), differences }
         };
         let routes = routes(pipeline, &module).map_err(mismatch)?;
         let mut layouts: Vec<Layout> = module.layouts().to_vec();
@@ -181,9 +181,9 @@ impl Loader {
         let instance = InstanceConfig { params: of.params.to_string(), topics, limits, layouts };
         let fitted = Fitted { source, module, instance, routes: Arc::new(routes) };
         let testing = fitted.clone();
-        in_the_background(move || self_test(&testing.module, &testing.instance)).await.map_err(|error| {
+        blocking(move || self_test(&testing.module, &testing.instance)).await.map_err(|error| {
             let name = fitted.module.name();
-            Refusal::SelfTest { module: format!("{} {}", name.name, name.version), error }
+            Refusal::SelfTest { module: name.titled(), error }
         })?;
         Ok(fitted)
     }
@@ -256,14 +256,6 @@ pub fn storages(pipeline: &config::Pipeline) -> Vec<&str> {
         }
     }
     storages
-}
-
-/// Compiling takes a second of CPU: not on a thread that others wait for.
-async fn in_the_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-    }
 }
 
 /// The columns that may be written, with their types.

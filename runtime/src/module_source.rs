@@ -237,8 +237,8 @@ impl fmt::Display for ModuleSource {
     }
 }
 
-/// Files are read and written beside the runtime's threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+/// Work beside the runtime's threads: files, and compiling, which takes a second of CPU.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -111,6 +111,13 @@ pub struct ModuleName {
     pub digest: Digest,
 }
 
+impl ModuleName {
+    /// `errors 1.2.0`
+    pub fn titled(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
+}
+
 impl Processed {
     /// Adds the dead letters of messages that its processor did not see and its progress counts; all in the order of
     /// their messages.

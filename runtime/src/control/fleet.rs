@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::state::{Desired, now_ms};
 use crate::kafka::{self, Brokers, Publisher, Seen, Tail, TopicError, tail};
-use crate::publish::{Publish, Record};
+use crate::publish::{Publish, PublishError, Record};
 
 /// The processes that share a control topic. Cheap to clone.
 #[derive(Clone)]
@@ -115,16 +115,27 @@ impl Fleet {
         receiver
     }
 
-    /// Says what all processes of a pipeline should run; tried again until the brokers have it.
-    pub async fn wish(&self, name: &Name, desired: &Desired) {
-        while !self.say(name.key("desired", None), Some(json(desired))).await {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+    /// Says what all processes of a pipeline should run.
+    ///
+    /// # Errors
+    /// If the brokers did not acknowledge it. Should they have it all the same, it is followed.
+    pub async fn wish(&self, name: &Name, desired: &Desired) -> Result<(), PublishError> {
+        self.say(name.key("desired", None), Some(json(desired))).await
+    }
+
+    /// The same beside other work, and again until the brokers have it.
+    pub fn insist(&self, name: Name, desired: Desired) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            while this.wish(&name, &desired).await.is_err() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
     }
 
     /// Says what this process runs, once: it is said again soon.
     pub async fn report(&self, name: &Name, report: &Report) {
-        self.say(name.key("running", Some(&self.member)), Some(json(report))).await;
+        let _ = self.say(name.key("running", Some(&self.member)), Some(json(report))).await;
     }
 
     /// Takes back what this process said, once: it ends.
@@ -141,13 +152,13 @@ impl Fleet {
         of_this.map(|((_, member), report)| (member.clone(), report.clone())).collect()
     }
 
-    async fn say(&self, key: String, value: Option<Vec<u8>>) -> bool {
+    async fn say(&self, key: String, value: Option<Vec<u8>>) -> Result<(), PublishError> {
         let record = Record { topic: self.topic.clone(), key: Some(key.into_bytes()), value, headers: Vec::new() };
         let said = self.publisher.publish(record).await;
         if let Err(error) = &said {
             tracing::warn!(%error, "control topic not written");
         }
-        said.is_ok()
+        said
     }
 
     /// The thread that reads along.

@@ -83,14 +83,9 @@ impl State {
         self.history.drain(..old);
     }
 
-    /// The module that ran before the one with this digest.
-    pub fn before(&self, digest: &str) -> Option<&Entry> {
-        self.history.iter().rev().find(|entry| entry.refused.is_none() && entry.digest != digest)
-    }
-
-    /// The last that ran and whose digest begins so.
-    pub fn that_ran(&self, digest: &str) -> Option<&Entry> {
-        self.history.iter().rev().find(|entry| entry.refused.is_none() && entry.digest.starts_with(digest))
+    /// The modules that ran, latest first.
+    pub fn ran(&self) -> impl Iterator<Item = &Entry> {
+        self.history.iter().rev().filter(|entry| entry.refused.is_none())
     }
 }
 
@@ -153,7 +148,7 @@ impl Desired {
 impl Entry {
     /// Of a change that is carried out now.
     pub fn of(desired: &Desired, module: Option<&ModuleName>, refused: Option<String>) -> Self {
-        let module = module.map(|module| format!("{} {}", module.name, module.version));
+        let module = module.map(ModuleName::titled);
         let Desired { because, source, digest, .. } = desired.clone();
         Self { at_ms: now_ms(), because, source, digest, module, refused, gap_us: None }
     }

@@ -66,7 +66,7 @@ pub fn bench(args: &BenchArgs, json: bool) -> Result<(), Failure> {
     let name = module.name().clone();
     let mut isolation = Isolation::new(module, config).map_err(|error| Failure::Usage(error.to_string()))?;
     let mut figures = Figures {
-        module: format!("{} {}", name.name, name.version),
+        module: name.titled(),
         digest: name.digest.hex(),
         messages: messages.len(),
         rejected: 0,
