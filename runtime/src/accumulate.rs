@@ -62,8 +62,10 @@ struct Open {
     opened: Instant,
 }
 
-/// The stage: ends when its input ends. What is open then was not asked to be flushed, and is dropped uncommitted.
+/// The stage of the pipeline of that name: ends when its input ends. What is open then was not asked to be flushed, and is
+/// dropped uncommitted.
 pub async fn accumulate(
+    pipeline: String,
     limits: Limits,
     mut input: mpsc::Receiver<Flow<Answered>>,
     output: mpsc::Sender<Flow<RowBatch>>,
@@ -78,7 +80,7 @@ pub async fn accumulate(
         };
         let sign = match next {
             Some(Some(Flow::Data(answered))) => {
-                for full in fill(&mut open, &limits, answered) {
+                for full in fill(&mut open, &pipeline, &limits, answered) {
                     if output.send(Flow::Data(full)).await.is_err() {
                         return;
                     }
@@ -89,7 +91,7 @@ pub async fn accumulate(
             Some(None) => return,
             None => None,
         };
-        let closed = open.take().map(|batch| Flow::Data(batch.close()));
+        let closed = open.take().map(|batch| Flow::Data(batch.close(&pipeline)));
         for flow in closed.into_iter().chain(sign.map(Flow::Sign)) {
             if output.send(flow).await.is_err() {
                 return;
@@ -99,14 +101,19 @@ pub async fn accumulate(
 }
 
 /// Appends, and closes what is full. Rows of a module that writes other columns begin a batch of their own.
-fn fill(open: &mut Option<Open>, limits: &Limits, answered: Answered) -> impl Iterator<Item = RowBatch> {
+fn fill(
+    open: &mut Option<Open>,
+    pipeline: &str,
+    limits: &Limits,
+    answered: Answered,
+) -> impl Iterator<Item = RowBatch> {
     let Answered { parts, routes } = answered;
-    let of_others = open.take_if(|batch| *batch.routes != *routes).map(Open::close);
+    let of_others = open.take_if(|batch| *batch.routes != *routes).map(|batch| batch.close(pipeline));
     let full = parts.into_iter().filter_map(move |processed| {
         let mut batch = open.take().unwrap_or_else(|| Open::new(routes.clone()));
         batch.append(processed);
         if batch.is_full(limits) {
-            return Some(batch.close());
+            return Some(batch.close(pipeline));
         }
         *open = Some(batch);
         None
@@ -164,11 +171,11 @@ impl Open {
         wanted.fold((0, 0), |(rows, bytes), (builder, _)| (rows + builder.rows(), bytes + builder.raw_bytes()))
     }
 
-    fn close(self) -> RowBatch {
+    fn close(self, pipeline: &str) -> RowBatch {
         let ranges = ranges(&self.progress);
         let built = self.builders.into_iter().zip(&self.routes.storages).filter(|(builder, _)| builder.rows() > 0);
         let blocks = built.map(|(builder, route)| {
-            let block = builder.finish(token(&ranges, route), route.columns.clone());
+            let block = builder.finish(token(pipeline, &ranges, route), route.columns.clone());
             (route.sink, block)
         });
         let rewrites = self.rewrites.into_iter().flat_map(|rewrite| {
@@ -195,9 +202,9 @@ fn ranges(progress: &Progress) -> String {
 }
 
 /// The same for the same ranges and route, and short: it is also part of the query id. Two outputs of one storage must
-/// not share it: the table would take the second block for the first one sent again.
-fn token(ranges: &str, Route { output, storage, .. }: &Route) -> String {
-    let digest = Sha256::digest(format!("{ranges}:{output}:{storage}"));
+/// not share it, nor two pipelines: the table would take the second block for the first one sent again.
+fn token(pipeline: &str, ranges: &str, Route { output, storage, .. }: &Route) -> String {
+    let digest = Sha256::digest(format!("{pipeline}:{ranges}:{output}:{storage}"));
     let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("tidegate:{hex}")
 }
@@ -236,7 +243,7 @@ mod tests {
             storages: BTreeMap::from([("few".to_owned(), few)]),
         };
         let mut open = None;
-        let full = fill(&mut open, &limits, Answered { parts, routes: routes() });
+        let full = fill(&mut open, "p", &limits, Answered { parts, routes: routes() });
         full.map(|batch| batch.blocks.iter().map(|(_, block)| block.rows).collect()).collect()
     }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::offset::{Assignment, Counts, Covered, Partition};
 use crate::publish;
-use crate::source::{CommitNote, Committed};
+use crate::share::Committed;
+use crate::source::CommitNote;
 
 /// One record. The wire calls a position `offset`: the next one to consume.
 #[derive(Clone, Debug, PartialEq)]

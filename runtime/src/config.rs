@@ -195,6 +195,9 @@ pub enum Reset {
 pub struct CommitLog {
     #[schemars(with = "String")]
     pub topic: Spanned<Text>,
+    /// By which followers know the pipeline: its group unless said. Pipelines that share a group need different ones.
+    #[serde(default)]
+    pub group: Option<Text>,
     /// The last record is repeated after this long without another.
     #[serde(default = "Duration::heartbeat")]
     pub heartbeat: Duration,
@@ -324,6 +327,19 @@ impl Config {
                 Err(problems)
             }
         }
+    }
+
+    /// Names of the pipelines, by what reads for them: those of one group on one topic share a reader.
+    pub fn readers(&self) -> Vec<Vec<&str>> {
+        let mut readers: Vec<Vec<&str>> = Vec::new();
+        for (name, pipeline) in &self.pipelines.value {
+            let shares = |with: &Vec<&str>| self.pipelines.value[with[0]].reads_as(pipeline);
+            match readers.iter_mut().find(|reader| shares(reader)) {
+                Some(reader) => reader.push(name),
+                None => readers.push(vec![name]),
+            }
+        }
+        readers
     }
 
     /// When a batch of the pipeline is full.

@@ -36,9 +36,11 @@ pub use topics::{TopicError, create_compacted, partitions};
 
 use rdkafka::ClientConfig;
 
+use crate::metrics::PipelineMetrics;
 use crate::offset::{Partition, Range};
 use crate::secret::Secret;
 use crate::select::Select;
+use crate::status::PipelineStatus;
 
 /// How to reach the brokers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,6 +55,8 @@ pub struct Brokers {
 pub struct Settings {
     pub topic: String,
     pub group: String,
+    /// The pipelines of the group that run here.
+    pub pipelines: Vec<String>,
     /// Where a partition starts that the group has no position for.
     pub start: Reset,
     /// Where reading goes on when a position is not in the topic any more.
@@ -63,6 +67,15 @@ pub struct Settings {
     pub read_ahead_bytes: usize,
     /// How long a revocation and a stop wait for what was read to be settled.
     pub drain_timeout: Duration,
+}
+
+/// Who hears of what happens to a source: the pipelines that it feeds.
+pub struct Observers(pub Vec<(PipelineMetrics, PipelineStatus)>);
+
+impl Observers {
+    fn tell(&self, tell: impl Fn(&PipelineMetrics, &PipelineStatus)) {
+        self.0.iter().for_each(|(metrics, status)| tell(metrics, status));
+    }
 }
 
 /// Where to read when there is no position to read from.

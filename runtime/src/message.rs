@@ -1,13 +1,12 @@
 //! Messages as they flow: a batch is one arena in the layout of the WIT contract, so a call copies it by memcpy.
 //! Reading from Kafka fills it (`kafka`), processors read it (`processor`), dead letters are cut out of it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
+use crate::credit::Credit;
 use crate::offset::{Assignment, Counts, Covered, Partition, Progress, Range};
+use crate::select::Select;
 
-/// Successive messages, in the order read, of one or several partitions.
-#[derive(Debug, Default)]
+/// Successive messages, in the order read, of one or several partitions. A clone has a credit of its own.
+#[derive(Clone, Debug, Default)]
 pub struct MessageBatch {
     /// Message i is `payloads[ends[i-1]..ends[i]]`.
     pub payloads: Vec<u8>,
@@ -67,24 +66,6 @@ pub struct Parts<'a> {
     pub payload: Option<&'a [u8]>,
     /// A header's value may be null; it is kept as empty.
     pub headers: &'a [(&'a str, &'a [u8])],
-}
-
-/// The bytes a pipeline may have in flight. Whoever reads takes; the batch gives back when it is dropped.
-#[derive(Clone, Debug)]
-pub struct Credits(Arc<CreditState>);
-
-#[derive(Debug)]
-struct CreditState {
-    budget: usize,
-    taken: AtomicUsize,
-    reader: std::sync::Mutex<Option<std::thread::Thread>>,
-}
-
-/// A share of [`Credits`], given back on drop.
-#[derive(Debug)]
-pub struct Credit {
-    from: Credits,
-    bytes: usize,
 }
 
 const PAYLOAD_NULL: u8 = 1;
@@ -222,6 +203,34 @@ impl MessageBatch {
         part
     }
 
+    /// A copy of what `select` takes from `starts` on, partition by partition: a batch of its own with its own credit. What is
+    /// not taken is covered; what comes before the start is not.
+    ///
+    /// # Panics
+    /// If the outcome of a message is settled already: nobody knows whether it comes before the start.
+    pub fn taken(&self, starts: impl Fn(&Partition) -> i64, select: Option<&Select>) -> MessageBatch {
+        let mut taken = MessageBatch::default();
+        let mut messages = self.iter();
+        for run in &self.runs {
+            assert_eq!(run.settled, Counts::default(), "a batch is shared as it was read");
+            let start = starts(&run.partition);
+            if run.start.max(start) < run.end {
+                taken.begin_run(run.partition.clone(), run.assignment, run.start.max(start));
+            }
+            for message in messages.by_ref().take(run.count as usize).filter(|message| message.offset >= start) {
+                let headers: Vec<_> = message.headers().collect();
+                match select {
+                    Some(select) if !select.takes(message.key, &headers) => {
+                        taken.pass_over(message.offset, message.timestamp_ms);
+                    }
+                    _ => taken.push_copy(&message),
+                }
+            }
+        }
+        taken.credit = self.credit.as_ref().map(|credit| credit.again(taken.held_bytes()));
+        taken
+    }
+
     /// The batch without the messages at `indexes`, which are in rising order: they are dead letters already.
     pub fn without(mut self, indexes: &[usize]) -> MessageBatch {
         let mut rest = MessageBatch { credit: self.credit.take(), ..MessageBatch::default() };
@@ -313,44 +322,6 @@ impl<'a> Message<'a> {
     }
 }
 
-impl Credits {
-    pub fn new(budget: usize) -> Self {
-        Self(Arc::new(CreditState { budget, taken: AtomicUsize::new(0), reader: std::sync::Mutex::new(None) }))
-    }
-
-    /// The thread to wake when credit comes back.
-    pub fn wake_on_return(&self, reader: std::thread::Thread) {
-        if let Ok(mut slot) = self.0.reader.lock() {
-            *slot = Some(reader);
-        }
-    }
-
-    /// Bytes that may still be read. What is read may exceed it by one message: none is cut.
-    pub fn available(&self) -> usize {
-        self.0.budget.saturating_sub(self.in_flight())
-    }
-
-    pub fn in_flight(&self) -> usize {
-        self.0.taken.load(Ordering::Acquire)
-    }
-
-    pub fn take(&self, bytes: usize) -> Credit {
-        self.0.taken.fetch_add(bytes, Ordering::AcqRel);
-        Credit { from: self.clone(), bytes }
-    }
-}
-
-impl Drop for Credit {
-    fn drop(&mut self) {
-        self.from.0.taken.fetch_sub(self.bytes, Ordering::AcqRel);
-        if let Ok(reader) = self.from.0.reader.lock()
-            && let Some(thread) = reader.as_ref()
-        {
-            thread.unpark();
-        }
-    }
-}
-
 fn span<'a>(data: &'a [u8], ends: &[u32], i: usize) -> &'a [u8] {
     let start = if i == 0 { 0 } else { ends[i - 1] as usize };
     &data[start..ends[i] as usize]
@@ -363,6 +334,8 @@ fn end_of(data: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credit::Credits;
+    use crate::select::Rule;
 
     /// A run per word; `x` is a message of the batch, `.` one that is passed over.
     fn batch(runs: &[(i32, &str)]) -> MessageBatch {
@@ -406,6 +379,30 @@ mod tests {
             };
             assert_eq!([partitions(&first), partitions(&second)].concat(), partitions(&whole));
         }
+    }
+
+    #[test]
+    fn each_takes_what_it_selects_from_where_it_is() {
+        let credits = Credits::new(10_000);
+        let mut all = batch(&[(0, "xxxx"), (1, "xx"), (0, "xx")]);
+        all.keys = b"abaabbab".to_vec();
+        (all.key_ends, all.nulls) = ((1..=8).collect(), vec![0; 8]);
+        all.hold(credits.take(60));
+        let select = Select::new(vec![Rule::Key(vec![b"a".to_vec()])]);
+        let taken = all.taken(|partition| if partition.number == 0 { 2 } else { 6 }, Some(&select));
+        assert_eq!(taken.iter().map(|message| message.offset).collect::<Vec<_>>(), [2, 3, 6]);
+        let progress = taken.progress();
+        let of_0 = progress.get(&Partition::new("events", 0)).unwrap();
+        assert_eq!((of_0.range, of_0.counts.messages, of_0.counts.unselected), (Range::new(2, 8), 4, 1));
+        assert_eq!(of_0.last_timestamp_ms, Some(1007));
+        assert_eq!(progress.get(&Partition::new("events", 1)), None, "all of it came before the start");
+        assert_eq!(credits.in_flight(), 60 + taken.held_bytes());
+        assert_eq!(all.taken(|_| 0, None).progress(), all.progress());
+        let again = all.clone();
+        drop((all, taken));
+        assert_eq!(credits.in_flight(), 60);
+        drop(again);
+        assert_eq!(credits.in_flight(), 0);
     }
 
     #[test]

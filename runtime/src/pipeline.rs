@@ -25,11 +25,13 @@ use crate::outcome::Answered;
 use crate::processor::Process;
 use crate::publish::Publish;
 use crate::settle::Settler;
+use crate::share::Share;
 use crate::sink::{Insert, Sinks, Writing};
 use crate::source::{Commit, Event};
 
 /// Everything a pipeline is made of.
 pub struct Pipeline<P, I, C, B> {
+    pub name: String,
     pub processor: P,
     pub calls_in_flight_max: usize,
     pub limits: accumulate::Limits,
@@ -46,12 +48,12 @@ impl<P: Process, I: Insert, C: Commit, B: Publish> Pipeline<P, I, C, B> {
         let (answered, answers) = mpsc::channel(1);
         let (closed, batches) = mpsc::channel(1);
         let (started, writings) = mpsc::channel(self.sinks.in_flight_max());
-        let committer = self.settler.committer.clone();
+        let share = self.settler.share.clone();
         tokio::join!(
             call(&self.processor, &self.metrics, events, called),
             answer(calls, answered),
-            accumulate(self.limits, answers, closed),
-            write(&self.sinks, &committer, batches, started),
+            accumulate(self.name, self.limits, answers, closed),
+            write(&self.sinks, &share, batches, started),
             self.settler.settle(writings),
         );
     }
@@ -98,13 +100,13 @@ async fn answer(mut calls: Receiver<Flow<Call>>, answers: Sender<Flow<Answered>>
 /// beside it.
 async fn write<I: Insert>(
     sinks: &Sinks<I>,
-    committer: &Arc<impl Commit>,
+    share: &Arc<Share<impl Commit>>,
     mut batches: Receiver<Flow<RowBatch>>,
     writings: Sender<Flow<Writing>>,
 ) {
     while let Some(flow) = batches.recv().await {
         let flow = match flow {
-            Flow::Data(batch) => Flow::Data(sinks.start(batch, committer).await),
+            Flow::Data(batch) => Flow::Data(sinks.start(batch, share).await),
             Flow::Sign(sign) => Flow::Sign(sign),
         };
         if writings.send(flow).await.is_err() {

@@ -17,16 +17,15 @@ use crate::metrics::PipelineMetrics;
 use crate::offset::{Assignment, Partition};
 use crate::outcome::Replacement;
 use crate::publish::{Publish, PublishError, Record};
+use crate::share::{Committed, Share};
 use crate::sink::Writing;
-use crate::source::{self, Assigned, Commit, CommitNote, Committed};
+use crate::source::{Assigned, Commit, CommitNote};
 use crate::status::PipelineStatus;
 
 /// The last stage of a pipeline.
 pub struct Settler<C, B> {
-    pub committer: Arc<C>,
+    pub share: Arc<Share<C>>,
     pub publisher: Arc<B>,
-    pub group: String,
-    /// Where the commit log goes, and after how long its last record is repeated while nothing happens.
     pub commit_log: Option<CommitLog>,
     /// `None`: a replacement stops the pipeline.
     pub replacements: Option<Arc<str>>,
@@ -39,6 +38,9 @@ pub struct Settler<C, B> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommitLog {
     pub topic: Arc<str>,
+    /// The group that followers wait for.
+    pub group: String,
+    /// The last record is repeated after this long without another.
     pub heartbeat: Duration,
 }
 
@@ -101,8 +103,9 @@ impl<C: Commit, B: Publish> Settler<C, B> {
 
     /// The last commit may have had no record: its process may have died between the two.
     async fn say_again(&self, assigned: Assigned, said: &mut Said) {
-        let Some((log, note)) = self.commit_log.as_ref().zip(assigned.committed) else { return };
-        let record = commit_log::Record::new(&assigned.partition, &self.group, assigned.position, note);
+        let note = assigned.committed.and_then(|last| last.note.first);
+        let Some((log, note)) = self.commit_log.as_ref().zip(note) else { return };
+        let record = commit_log::Record::new(&assigned.partition, &log.group, assigned.position, note);
         self.publish_all(vec![record.to_publish(&log.topic)], "commit log").await;
         said.remember(assigned.partition, assigned.assignment, record);
     }
@@ -115,7 +118,7 @@ impl<C: Commit, B: Publish> Settler<C, B> {
 
     async fn append(&self, committed: &Committed, said: &mut Said) {
         let Some(log) = &self.commit_log else { return };
-        let records = commit_log::records(committed, &self.group);
+        let records = commit_log::records(committed, &log.group);
         self.publish_all(records.iter().map(|(_, _, record)| record.to_publish(&log.topic)).collect(), "commit log")
             .await;
         for (partition, assignment, record) in records {
@@ -188,7 +191,7 @@ impl<C: Commit, B: Publish> Settler<C, B> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let (mut written, mut notes) = (written, notes);
         loop {
-            match source::commit(&*self.committer, written, notes).await {
+            match self.share.commit(written, notes).await {
                 Ok(committed) => return committed,
                 Err((still_written, same_notes, error)) => {
                     tracing::warn!(%error, "commit failed, trying again");

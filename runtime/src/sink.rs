@@ -15,6 +15,7 @@ use crate::error::{Backoff, Remedy};
 use crate::metrics::PipelineMetrics;
 use crate::offset::Progress;
 use crate::outcome::{DeadLetter, Replacement, Rewrite};
+use crate::share::Share;
 use crate::source::Commit;
 use crate::status::PipelineStatus;
 
@@ -106,7 +107,7 @@ impl<I: Insert> Sinks<I> {
     /// A batch with rewrites has all turns: its rewrites see the rows of every batch before it, and none of the batches
     /// after it. It keeps them until it is dropped, which is after its commit, so a rewrite that is done again after a
     /// crash has no other behind it.
-    pub async fn start<C: Commit>(&self, batch: RowBatch, committer: &Arc<C>) -> Writing {
+    pub async fn start<C: Commit>(&self, batch: RowBatch, share: &Arc<Share<C>>) -> Writing {
         let RowBatch { blocks, rewrites, replacements, dead_letters, mut progress, opened } = batch;
         let count = if rewrites.is_empty() { 1 } else { self.in_flight_max };
         let turns = self.in_flight.clone().acquire_many_owned(count as u32);
@@ -114,7 +115,7 @@ impl<I: Insert> Sinks<I> {
         let inserts = blocks.into_iter().map(|(storage, block)| self.writer(storage).insist_on_insert(block));
         let inserts = join_all(inserts.collect::<Vec<_>>());
         let rewrites: Vec<_> = rewrites.into_iter().map(|(storage, of)| (self.writer(storage), of)).collect();
-        let committer = committer.clone();
+        let share = share.clone();
         let task = tokio::spawn(async move {
             inserts.await;
             if rewrites.is_empty() {
@@ -123,7 +124,7 @@ impl<I: Insert> Sinks<I> {
             }
             for (number, (writer, rewrite)) in rewrites.into_iter().enumerate() {
                 let assignment = progress.get(&rewrite.partition).map(|covered| covered.assignment);
-                let is_ours = || assignment.is_some_and(|ours| committer.holds(&rewrite.partition, ours));
+                let is_ours = || assignment.is_some_and(|ours| share.holds(&rewrite.partition, ours));
                 if !writer.insist_on_rewrite(&rewrite, number, is_ours).await {
                     progress.split_off(|partition, _| *partition == rewrite.partition);
                 }

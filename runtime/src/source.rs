@@ -1,11 +1,13 @@
 //! What a pipeline reads from, and what it tells it back: events in, commits out.
 //! Two sources exist: Kafka (`kafka::source`) and the one of the simulation.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::message::MessageBatch;
-use crate::offset::{Assignment, Partition, Progress};
-use crate::sink::Written;
+use crate::offset::{Assignment, Partition};
 
 /// What a source sends, in order, down the one queue that rows travel too.
 #[derive(Debug)]
@@ -27,18 +29,54 @@ pub struct Assigned {
     pub assignment: Assignment,
     /// The position that reading starts from.
     pub position: i64,
-    /// What the last commit of the group left beside its position; `None` when there was no commit, or a foreign one.
-    pub committed: Option<CommitNote>,
+    /// What was committed last; `None` when that was nothing, or a foreign client's.
+    pub committed: Option<LastCommit>,
+}
+
+/// A position of the group, and what was left beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastCommit {
+    pub position: i64,
+    pub note: GroupNote,
 }
 
 /// Kept in the offset-commit metadata, so that the commit-log record of a commit can be written again after a crash
 /// between the two.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CommitNote {
     /// Broker timestamp of the last message before the position, seconds since 1970.
     pub orig_message_ts: f64,
     /// See `commit_log::Record`.
     pub received_p99: Option<f64>,
+}
+
+/// The note of a group: of its one pipeline, or of each that shares it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupNote {
+    /// Of the pipeline that is at the group's position; none while that has committed nothing.
+    #[serde(flatten)]
+    pub first: Option<CommitNote>,
+    /// By their names; empty while there was never more than one. A pipeline that is not in it is where the group is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pipelines: BTreeMap<String, Place>,
+}
+
+/// How far one pipeline of a group is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// Next offset after what is written.
+    pub position: i64,
+    /// None while it has committed nothing.
+    pub note: Option<CommitNote>,
+}
+
+/// A position to be committed for the group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupPosition {
+    pub partition: Partition,
+    pub assignment: Assignment,
+    pub position: i64,
+    pub note: GroupNote,
 }
 
 /// A request to settle. Dropped without an answer, it says that the deadline passed.
@@ -49,12 +87,8 @@ pub struct Flush {
 
 /// Takes commits. An answer means the broker acknowledged.
 pub trait Commit: Send + Sync + 'static {
-    /// Commits the end of each range. Parts that are not this process's any more come back as not committed.
-    fn commit(
-        &self,
-        written: &Progress,
-        notes: &[(Partition, CommitNote)],
-    ) -> impl Future<Output = Result<Acknowledged, CommitError>> + Send;
+    /// Commits positions. Partitions that are not this process's any more come back as not committed.
+    fn commit(&self, positions: &[GroupPosition]) -> impl Future<Output = Result<Acknowledged, CommitError>> + Send;
     /// Whether a partition is still in this stay with this process.
     fn holds(&self, partition: &Partition, assignment: Assignment) -> bool;
 }
@@ -66,13 +100,6 @@ pub struct Acknowledged {
     pub abandoned: Vec<Partition>,
 }
 
-/// Proof that the positions are committed; only [`commit`] makes one.
-#[derive(Debug)]
-pub struct Committed {
-    progress: Progress,
-    notes: Vec<(Partition, CommitNote)>,
-}
-
 /// A commit that was not acknowledged and may be tried again.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("failed to commit {positions}: {cause}")]
@@ -81,28 +108,10 @@ pub struct CommitError {
     pub cause: String,
 }
 
-/// Commits what is written. What was given up in the meantime is not in the answer.
-pub async fn commit(
-    source: &impl Commit,
-    written: Written,
-    notes: Vec<(Partition, CommitNote)>,
-) -> Result<Committed, (Written, Vec<(Partition, CommitNote)>, CommitError)> {
-    let acknowledged = match source.commit(written.progress(), &notes).await {
-        Ok(acknowledged) => acknowledged,
-        Err(error) => return Err((written, notes, error)),
-    };
-    let mut progress = written.into_progress();
-    progress.split_off(|partition, _| !acknowledged.taken.contains(partition));
-    let notes = notes.into_iter().filter(|(partition, _)| acknowledged.taken.contains(partition)).collect();
-    Ok(Committed { progress, notes })
-}
-
-impl Committed {
-    pub fn progress(&self) -> &Progress {
-        &self.progress
-    }
-
-    pub fn notes(&self) -> &[(Partition, CommitNote)] {
-        &self.notes
+impl LastCommit {
+    /// Where a pipeline of the group is.
+    pub fn place_of(&self, pipeline: &str) -> Place {
+        let here = Place { position: self.position, note: self.note.first };
+        self.note.pipelines.get(pipeline).copied().unwrap_or(here)
     }
 }

@@ -3,21 +3,25 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use tokio::sync::mpsc;
 
 use crate::clickhouse::Storage;
 use crate::config::{self, Config};
 use crate::control::{self, AtWork, Control, First, Fleet, FleetError, Keeper, Name};
 use crate::dead_letter::{self, DeadLetters};
-use crate::kafka::{self, Brokers, Committer, Publisher, Source, Stopper};
+use crate::fan_out::{Branch, Taker, fan_out};
+use crate::kafka::{self, Brokers, Committer, Observers, Publisher, Source, Stopper};
 use crate::load::{self, Loader, Refusal};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, PipelineMetrics};
 use crate::pipeline::Pipeline;
 use crate::processor::Pool;
 use crate::schema::{Check, Schema, SchemaError};
+use crate::select::Select;
 use crate::settle::{CommitLog, Settler};
+use crate::share::Share;
 use crate::sink::Sinks;
-use crate::status::Status;
+use crate::status::{PipelineStatus, Status};
 
 /// Why a pipeline cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -41,10 +45,20 @@ pub struct Prepared {
     check: Option<Check>,
 }
 
-/// A pipeline that runs.
+/// A pipeline that could start: all it lacks is something to read.
+struct Furnished {
+    name: Name,
+    first: First,
+    publisher: Publisher,
+    processor: Pool,
+    at_work: AtWork,
+    metrics: PipelineMetrics,
+    status: PipelineStatus,
+}
+
+/// A reader that runs, with its pipelines.
 pub struct Running {
-    pub name: String,
-    pub keeper: Keeper,
+    pub pipelines: Vec<(String, Keeper)>,
     pub stopper: Stopper,
     /// Ends when the source is stopped and what it read is settled.
     pub ended: futures::future::BoxFuture<'static, Result<(), kafka::Error>>,
@@ -102,20 +116,50 @@ impl Starter {
         }
     }
 
-    /// Joins the group and starts the stages. Must be called within a tokio runtime.
+    /// Joins the group of pipelines that share a reader, and starts their stages. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn start(&self, prepared: Prepared, metrics: &Metrics, status: &Status) -> Result<Running, StartError> {
+    ///
+    /// # Panics
+    /// Without a pipeline.
+    pub async fn start(
+        &self,
+        prepared: Vec<Prepared>,
+        metrics: &Metrics,
+        status: &Status,
+    ) -> Result<Running, StartError> {
+        let mut furnished = Vec::new();
+        for prepared in prepared {
+            furnished.push(self.furnish(prepared, metrics, status).await?);
+        }
+        let first = furnished[0].name.pipeline.clone();
+        let observers = furnished.iter().map(|pipeline| (pipeline.metrics.clone(), pipeline.status.clone())).collect();
+        let (settings, takers) = self.reading(furnished.iter().map(|pipeline| &pipeline.name));
+        let source = Source::start(&brokers(&self.config), settings, Observers(observers));
+        let source = source.map_err(|error| StartError::Kafka { pipeline: first, error })?;
+        let stopper = source.stopper.clone();
+        let (events, committer, ended) = source.split();
+        let (branches, fan_out) = fan_out(events, committer, takers);
+        let (mut running, mut pipelines) = (vec![AbortOnDrop(tokio::spawn(fan_out))], Vec::new());
+        for (pipeline, branch) in furnished.into_iter().zip(branches) {
+            let (keeper, stages) = self.stages(pipeline, branch);
+            pipelines.push(keeper);
+            running.push(AbortOnDrop(tokio::spawn(stages)));
+        }
+        let ended = Box::pin(all_end(running, ended, stopper.clone()));
+        Ok(Running { pipelines, ended, stopper })
+    }
+
+    async fn furnish(&self, prepared: Prepared, metrics: &Metrics, status: &Status) -> Result<Furnished, StartError> {
         let Prepared { name, first, check } = prepared;
         let pipeline = name.pipeline.clone();
         let config = &self.config.pipelines.value[&pipeline];
         let (metrics, status) = (metrics.pipeline(&pipeline), status.pipeline(&pipeline));
         status.module(first.fitted.module.name());
         first.fitted.report_to(&status);
-        let kafka_error = |error| StartError::Kafka { pipeline: pipeline.clone(), error };
-        let brokers = brokers(&self.config);
-        let publisher = Publisher::new(&brokers).map_err(kafka_error)?;
+        let publisher = Publisher::new(&brokers(&self.config));
+        let publisher = publisher.map_err(|error| StartError::Kafka { pipeline: pipeline.clone(), error })?;
         publisher.warm_up(written_topics(config)).await;
         let threads = config.workers.map_or_else(cores, |workers| workers.0 as usize);
         let ready = self.control.loader.ready(&first.fitted, threads).await;
@@ -130,25 +174,42 @@ impl Starter {
             observer.called(call.ready.module().name(), call.seconds, &call.failures, &call.counted);
             observer.checked(call.checked, call.invalid);
         });
-        let (processor, switch) =
-            processor.map_err(|error| StartError::Threads { pipeline: pipeline.clone(), error })?;
-        let source = Source::start(&brokers, source_settings(config), metrics.clone(), status.clone());
-        let source = source.map_err(kafka_error)?;
-        let stopper = source.stopper.clone();
-        let (events, committer, ended) = source.split();
+        let (processor, switch) = processor.map_err(|error| StartError::Threads { pipeline, error })?;
+        let at_work = AtWork { threads, switch, watch, limits, orders };
+        Ok(Furnished { name, first, publisher, processor, at_work, metrics, status })
+    }
+
+    /// What is read for these pipelines, and what each takes of it. One that is alone selects before anything is copied.
+    fn reading<'a>(&self, names: impl Iterator<Item = &'a Name>) -> (kafka::Settings, Vec<Taker>) {
+        let pipelines: Vec<String> = names.map(|name| name.pipeline.clone()).collect();
+        let select = |pipeline: &String| self.config.pipelines.value[pipeline].selection();
+        let mut takers: Vec<_> =
+            pipelines.iter().map(|name| Taker { pipeline: name.clone(), select: select(name) }).collect();
+        let select = if let [alone] = &mut takers[..] { alone.select.take() } else { None };
+        let config = &self.config.pipelines.value[&pipelines[0]];
+        (source_settings(config, pipelines, select), takers)
+    }
+
+    /// The pipeline's work from its branch on, and who keeps its module.
+    fn stages(
+        &self,
+        furnished: Furnished,
+        branch: Branch<Committer>,
+    ) -> ((String, Keeper), impl Future<Output = ()> + Send + 'static) {
+        let Furnished { name, first, publisher, processor, at_work, metrics, status } = furnished;
+        let config = &self.config.pipelines.value[&name.pipeline];
         let in_flight = config.batch.inserts_in_flight.0 as usize;
         let stages = Pipeline {
+            name: name.pipeline.clone(),
             processor,
-            calls_in_flight_max: threads * 2,
+            calls_in_flight_max: at_work.threads * 2,
             limits: self.config.batch_limits(config),
             sinks: Sinks::new(self.storages(config), in_flight, metrics.clone(), status.clone()),
-            settler: settler(config, committer, publisher, metrics.clone(), status.clone()),
+            settler: settler(config, branch.share, publisher, metrics.clone(), status.clone()),
             metrics,
         };
-        let running = AbortOnDrop(tokio::spawn(stages.run(events)));
-        let keeper = self.control.keep(&name, first, AtWork { threads, switch, watch, limits, orders }, status);
-        let ended = Box::pin(both_end(running, ended, stopper.clone()));
-        Ok(Running { name: pipeline, keeper, ended, stopper })
+        let keeper = self.control.keep(&name, first, at_work, status);
+        ((name.pipeline, keeper), stages.run(branch.events))
     }
 
     fn storages(&self, config: &config::Pipeline) -> Vec<Arc<Storage>> {
@@ -160,28 +221,36 @@ impl Starter {
     }
 }
 
-/// The stages end when the source does. If they panic, nobody takes what is read any more, and the source must end too.
-async fn both_end(
-    mut stages: AbortOnDrop,
+/// The stages end when the source does. If any of them panics, nobody takes what is read any more, and the source must
+/// end too.
+async fn all_end(
+    stages: Vec<AbortOnDrop>,
     source: impl Future<Output = Result<(), kafka::Error>>,
     stopper: Stopper,
 ) -> Result<(), kafka::Error> {
     let panicked = |_| kafka::Error::Client("the pipeline panicked".into());
     let mut source = std::pin::pin!(source);
+    let mut stages = try_join_all(stages.into_iter().map(AbortOnDrop::end));
     tokio::select! {
         ended = &mut source => {
             ended?;
-            (&mut stages.0).await.map_err(panicked)
+            stages.await.map(drop).map_err(panicked)
         }
-        ended = &mut stages.0 => {
+        ended = &mut stages => {
             stopper.stop();
             let source = source.await;
-            ended.map_err(panicked).and(source)
+            ended.map(drop).map_err(panicked).and(source)
         }
     }
 }
 
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl AbortOnDrop {
+    async fn end(mut self) -> Result<(), tokio::task::JoinError> {
+        (&mut self.0).await
+    }
+}
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -200,13 +269,15 @@ fn check(config: &config::Pipeline) -> Result<Option<Check>, SchemaError> {
     Ok(Some(Check::new(compiled, schema.sample.0, schema.enforce)))
 }
 
-fn source_settings(config: &config::Pipeline) -> kafka::Settings {
+/// Of pipelines that share a reader, any may be asked: the configuration makes sure that they agree.
+fn source_settings(config: &config::Pipeline, pipelines: Vec<String>, select: Option<Select>) -> kafka::Settings {
     kafka::Settings {
         topic: config.topic.value.0.clone(),
         group: config.group.0.clone(),
+        pipelines,
         start: config.start.into(),
         out_of_range: config.out_of_range.into(),
-        select: config.selection(),
+        select,
         read_ahead_bytes: config.read_ahead.0 as usize,
         drain_timeout: config.drain_timeout.0,
     }
@@ -214,10 +285,10 @@ fn source_settings(config: &config::Pipeline) -> kafka::Settings {
 
 fn settler(
     config: &config::Pipeline,
-    committer: Committer,
+    share: Share<Committer>,
     publisher: Publisher,
-    metrics: crate::metrics::PipelineMetrics,
-    status: crate::status::PipelineStatus,
+    metrics: PipelineMetrics,
+    status: PipelineStatus,
 ) -> Settler<Committer, Publisher> {
     let letters = &config.dead_letters.value;
     let on = letters.on.iter().filter_map(|(name, policy)| Some((config::reason(&name.0)?, policy.value.into())));
@@ -228,13 +299,13 @@ fn settler(
     };
     let topic = letters.topic.as_ref().map(|topic| topic.0.as_str().into());
     Settler {
-        committer: Arc::new(committer),
+        share: Arc::new(share),
         publisher: Arc::new(publisher),
-        group: config.group.0.clone(),
-        commit_log: config
-            .commit_log
-            .as_ref()
-            .map(|log| CommitLog { topic: log.topic.value.0.as_str().into(), heartbeat: log.heartbeat.0 }),
+        commit_log: config.commit_log.as_ref().map(|log| CommitLog {
+            topic: log.topic.value.0.as_str().into(),
+            group: config.group_in_commit_log().to_owned(),
+            heartbeat: log.heartbeat.0,
+        }),
         replacements: config.replacements.as_ref().map(|to| to.topic.0.as_str().into()),
         dead_letters: DeadLetters::new(topic, on.collect(), limits),
         metrics,
@@ -264,7 +335,8 @@ mod tests {
             Ok(())
         };
         let stages = AbortOnDrop(tokio::spawn(async { panic!("as a bug of ours would") }));
-        let ended = tokio::time::timeout(std::time::Duration::from_secs(10), both_end(stages, source, stopper)).await;
+        let ended =
+            tokio::time::timeout(std::time::Duration::from_secs(10), all_end(vec![stages], source, stopper)).await;
         assert_eq!(ended.unwrap(), Err(kafka::Error::Client("the pipeline panicked".into())));
     }
 }

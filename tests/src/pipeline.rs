@@ -213,11 +213,21 @@ state: {}-state
     /// # Errors
     /// If the topic cannot be read, or holds something else.
     pub fn said(&self) -> Result<std::collections::BTreeMap<i32, i64>> {
+        self.said_of(&self.group())
+    }
+
+    /// The same, by a name of its own in the commit log.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn said_of(&self, group: &str) -> Result<std::collections::BTreeMap<i32, i64>> {
         let mut said = std::collections::BTreeMap::new();
         for record in kafka::read_all(&self.kafka, &self.commit_log())? {
             let value = record.value.unwrap_or_default();
             let record = tidegate::commit_log::Record::decode(&record.key, &value, None)?;
-            said.insert(record.partition, record.offset);
+            if record.group == group {
+                said.insert(record.partition, record.offset);
+            }
         }
         Ok(said)
     }

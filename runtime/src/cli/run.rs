@@ -63,30 +63,38 @@ async fn start_all(
     keepers: &Keepers,
 ) -> Result<(), Failure> {
     let starter = Starter::new(config.clone(), state).await?;
-    let mut prepared = Vec::new();
-    for name in config.pipelines.value.keys() {
-        prepared.push(starter.prepare(name).await?);
+    let mut readers = Vec::new();
+    for pipelines in config.readers() {
+        let mut prepared = Vec::new();
+        for name in pipelines {
+            prepared.push(starter.prepare(name).await?);
+        }
+        readers.push(prepared);
     }
     let mut running = Vec::new();
-    for pipeline in prepared {
-        let module = pipeline.first.fitted.module.name().clone();
-        let started = starter.start(pipeline, metrics, status).await?;
-        let pipeline = &started.name;
-        tracing::info!(pipeline, module = module.name, version = module.version, digest = %module.digest, "started");
-        keepers.add(pipeline, started.keeper.clone());
+    for prepared in readers {
+        let modules: Vec<_> = prepared.iter().map(|pipeline| pipeline.first.fitted.module.name().clone()).collect();
+        let started = starter.start(prepared, metrics, status).await?;
+        for ((pipeline, keeper), module) in started.pipelines.iter().zip(modules) {
+            tracing::info!(pipeline, module = module.name, version = module.version, digest = %module.digest, "started");
+            keepers.add(pipeline, keeper.clone());
+        }
         running.push(started);
     }
     until_the_end(running).await
 }
 
-/// The first signal stops in good order, the second at once. A pipeline that fails stops the others.
+/// The first signal stops in good order, the second at once. A reader that fails stops the others.
 async fn until_the_end(running: Vec<Running>) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Running(format!("failed to listen to signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let stoppers: Vec<_> = running.iter().map(|pipeline| pipeline.stopper.clone()).collect();
-    let mut ends: FuturesUnordered<_> =
-        running.into_iter().map(|pipeline| pipeline.ended.map(move |end| (pipeline.name, end))).collect();
+    let ends = running.into_iter().map(|Running { pipelines, ended, .. }| {
+        let names: Vec<_> = pipelines.into_iter().map(|(name, _)| format!("{name:?}")).collect();
+        ended.map(move |end| (names.join(" and "), end))
+    });
+    let mut ends: FuturesUnordered<_> = ends.collect();
     let (mut outcome, mut signalled) = (Ok(()), None);
     while !ends.is_empty() {
         tokio::select! {
@@ -95,7 +103,7 @@ async fn until_the_end(running: Vec<Running>) -> Result<(), Failure> {
                     Ok(()) => tracing::info!(pipeline = name, "stopped"),
                     Err(error) => {
                         tracing::error!(pipeline = name, %error, "ended");
-                        outcome = Err(Failure::Running(format!("pipeline {name:?}: {error}")));
+                        outcome = Err(Failure::Running(format!("pipeline {name}: {error}")));
                     }
                 }
                 stoppers.iter().for_each(Stopper::stop);

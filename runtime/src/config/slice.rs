@@ -117,7 +117,9 @@ impl Pipeline {
     fn names(&mut self) -> Vec<&mut Text> {
         let mut names = vec![&mut self.topic.value, &mut self.group];
         names.extend(self.outputs.value.values_mut().flatten().map(|storage| &mut storage.value));
-        names.extend(self.commit_log.as_mut().map(|log| &mut log.topic.value));
+        if let Some(log) = &mut self.commit_log {
+            names.extend([&mut log.topic.value].into_iter().chain(&mut log.group));
+        }
         names.extend(self.replacements.as_mut().map(|to| &mut to.topic));
         names.extend(self.dead_letters.value.topic.as_mut());
         names

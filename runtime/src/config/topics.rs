@@ -4,6 +4,10 @@ use std::collections::HashMap;
 
 use super::check::Found;
 use super::{Config, Pipeline};
+use crate::share::PIPELINES_MAX;
+
+/// Of a pipeline that shares its group: all of them are named beside each position.
+const NAME_MAX: usize = 100;
 
 impl Pipeline {
     /// Every topic that it writes to, and what for.
@@ -13,6 +17,27 @@ impl Pipeline {
         let letters = self.dead_letters.value.topic.as_ref().map(|topic| ("dead letters", topic.as_str()));
         [commit_log, replacements, letters].into_iter().flatten()
     }
+
+    /// Whether the two share what is read.
+    pub fn reads_as(&self, other: &Pipeline) -> bool {
+        (self.topic.value.as_str(), self.group.as_str()) == (other.topic.value.as_str(), other.group.as_str())
+    }
+
+    /// Keys that are about reading, and that the two say different things of.
+    fn differences(&self, other: &Pipeline) -> impl Iterator<Item = &'static str> {
+        let pairs = [
+            ("start", self.start == other.start),
+            ("out_of_range", self.out_of_range == other.out_of_range),
+            ("read_ahead", self.read_ahead == other.read_ahead),
+            ("drain_timeout", self.drain_timeout == other.drain_timeout),
+        ];
+        pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key)
+    }
+
+    /// The group that its records in the commit log are of.
+    pub fn group_in_commit_log(&self) -> &str {
+        self.commit_log.as_ref().and_then(|log| log.group.as_ref()).unwrap_or(&self.group).as_str()
+    }
 }
 
 impl Found {
@@ -20,7 +45,8 @@ impl Found {
         for (name, pipeline) in &config.pipelines.value {
             self.topics_of(name, pipeline);
         }
-        self.twice(config);
+        self.commit_log_keys(config);
+        self.readers(config);
         self.kinds(config);
         self.control(config);
     }
@@ -34,7 +60,7 @@ impl Found {
             let text = format!("pipeline {name:?} uses topic {:?} for two things", pair[0]);
             self.at(&pipeline.topic, text, "its topic, commit log, replacements and dead letters are four topics");
         }
-        let colon = pipeline.topic.value.0.contains(':') || pipeline.group.0.contains(':');
+        let colon = pipeline.topic.value.0.contains(':') || pipeline.group_in_commit_log().contains(':');
         if colon && pipeline.commit_log.is_some() {
             let text = format!("pipeline {name:?} has a colon in its topic or group");
             self.at(
@@ -45,14 +71,41 @@ impl Found {
         }
     }
 
-    /// Two pipelines in one group on one topic would share its partitions, and speak for each other in the commit log.
-    fn twice(&mut self, config: &Config) {
-        let mut seen: HashMap<(&str, &str), &str> = HashMap::new();
+    /// Two pipelines must not speak for each other in the commit log.
+    fn commit_log_keys(&mut self, config: &Config) {
+        let mut seen: HashMap<(&str, &str, &str), &str> = HashMap::new();
         for (name, pipeline) in &config.pipelines.value {
-            let key = (pipeline.topic.value.0.as_str(), pipeline.group.0.as_str());
-            if let Some(other) = seen.insert(key, name) {
-                let text = format!("pipelines {other:?} and {name:?} read topic {:?} in group {:?}", key.0, key.1);
-                self.at(&pipeline.topic, text, "give each pipeline a group of its own");
+            let Some(log) = &pipeline.commit_log else { continue };
+            let (topic, group) = (pipeline.topic.value.as_str(), pipeline.group_in_commit_log());
+            if let Some(other) = seen.insert((log.topic.value.as_str(), topic, group), name) {
+                let text = format!(
+                    "pipelines {other:?} and {name:?} write records of group {group:?} for topic {topic:?} to one commit log"
+                );
+                self.at(
+                    &log.topic,
+                    text,
+                    "give each a name that followers wait for: commit_log: { topic: …, group: NAME }",
+                );
+            }
+        }
+    }
+
+    /// Pipelines that share a reader must say the same of it.
+    fn readers(&mut self, config: &Config) {
+        for reader in config.readers().into_iter().filter(|reader| reader.len() > 1) {
+            let first = &config.pipelines.value[reader[0]];
+            let of = format!("topic {:?} in group {:?}", first.topic.value.0, first.group.0);
+            for name in &reader[1..] {
+                let other = &config.pipelines.value[*name];
+                for key in first.differences(other) {
+                    let text = format!("pipelines {:?} and {name:?} read {of} together and differ in {key}", reader[0]);
+                    self.at(&other.topic, text, "write the same in both, or give each a group of its own");
+                }
+            }
+            if reader.len() > PIPELINES_MAX || reader.iter().any(|name| name.len() > NAME_MAX) {
+                let text = format!("{} pipelines read {of} together", reader.len());
+                let hint = format!("{PIPELINES_MAX} may, with names of up to {NAME_MAX} characters");
+                self.at(&first.topic, text, hint);
             }
         }
     }

@@ -8,8 +8,8 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::group::{Callbacks, Group};
-use crate::offset::{Assignment, Partition, Progress};
-use crate::source::{Acknowledged, Commit, CommitError, CommitNote};
+use crate::offset::{Assignment, Partition};
+use crate::source::{Acknowledged, Commit, CommitError, GroupPosition};
 
 /// Commits for one source, also while its poll thread waits in a rebalance: a synchronous commit needs only the
 /// client's own thread.
@@ -26,21 +26,19 @@ impl Committer {
 }
 
 impl Commit for Committer {
-    async fn commit(&self, written: &Progress, notes: &[(Partition, CommitNote)]) -> Result<Acknowledged, CommitError> {
+    async fn commit(&self, positions: &[GroupPosition]) -> Result<Acknowledged, CommitError> {
         let mut list = TopicPartitionList::new();
         let mut acknowledged = Acknowledged::default();
-        let error = |cause: String| CommitError { positions: positions(written), cause };
-        for (partition, covered) in written.iter() {
-            if !self.group.is_held(partition, covered.assignment) {
+        let error = |cause: String| CommitError { positions: text_of(positions), cause };
+        for GroupPosition { partition, assignment, position, note } in positions {
+            if !self.group.is_held(partition, *assignment) {
                 acknowledged.abandoned.push(partition.clone());
                 continue;
             }
-            let end = Offset::Offset(covered.range.end);
-            let added = list.add_partition_offset(&partition.topic, partition.number, end);
+            let position = Offset::Offset(*position);
+            let added = list.add_partition_offset(&partition.topic, partition.number, position);
             added.map_err(|cause| error(cause.to_string()))?;
-            if let Some((_, note)) = notes.iter().find(|(of, _)| of == partition)
-                && let Some(mut element) = list.find_partition(&partition.topic, partition.number)
-            {
+            if let Some(mut element) = list.find_partition(&partition.topic, partition.number) {
                 element.set_metadata(serde_json::to_string(note).expect("numbers have a JSON text"));
             }
             acknowledged.taken.push(partition.clone());
@@ -53,7 +51,7 @@ impl Commit for Committer {
         let sent = tokio::task::spawn_blocking(move || consumer.commit(&list, CommitMode::Sync));
         match sent.await {
             Ok(Ok(())) => {
-                self.remember(written, &acknowledged.taken);
+                self.remember(positions);
                 Ok(acknowledged)
             }
             // Also when the generation is an old one: a rebalance may be going on in which the partitions stay ours. If
@@ -74,11 +72,11 @@ impl Commit for Committer {
 }
 
 impl Committer {
-    fn remember(&self, written: &Progress, taken: &[Partition]) {
-        let mut held = self.group.held();
-        for partition in taken {
-            if let (Some(held), Some(covered)) = (held.get_mut(&partition.number), written.get(partition)) {
-                held.committed = covered.range.end;
+    fn remember(&self, positions: &[GroupPosition]) {
+        let mut all = self.group.held();
+        for GroupPosition { partition, assignment, position, .. } in positions {
+            if let Some(held) = all.get_mut(&partition.number).filter(|held| held.assignment == *assignment) {
+                held.committed = *position;
             }
         }
     }
@@ -91,7 +89,7 @@ fn throws_out(error: &KafkaError) -> bool {
 }
 
 /// `events/0@5, events/3@8`
-fn positions(written: &Progress) -> String {
-    let positions = written.iter().map(|(partition, covered)| format!("{partition}@{}", covered.range.end));
-    positions.collect::<Vec<_>>().join(", ")
+fn text_of(positions: &[GroupPosition]) -> String {
+    let texts = positions.iter().map(|GroupPosition { partition, position, .. }| format!("{partition}@{position}"));
+    texts.collect::<Vec<_>>().join(", ")
 }

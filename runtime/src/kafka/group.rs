@@ -16,19 +16,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::queue::Queue;
-use super::{Error, REQUEST_TIMEOUT, Reset, Settings};
+use super::{Error, Observers, REQUEST_TIMEOUT, Reset, Settings};
 use crate::message::Parts;
-use crate::metrics::PipelineMetrics;
 use crate::offset::{Assignment, Partition, Range};
-use crate::source::{Assigned, CommitNote, Event, Flush};
-use crate::status::PipelineStatus;
+use crate::source::{Assigned, Event, Flush, GroupNote, LastCommit};
 
 /// What the poll thread, its callbacks and the committer share.
 pub(super) struct Group {
     pub(super) settings: Settings,
     pub(super) topic: Arc<str>,
-    pub(super) metrics: PipelineMetrics,
-    pub(super) status: PipelineStatus,
+    pub(super) observers: Observers,
     pub(super) runtime: Handle,
     /// Taken away at the end: the pipeline ends when nothing can come any more.
     events: Mutex<Option<mpsc::UnboundedSender<Event>>>,
@@ -76,26 +73,12 @@ impl Group {
         poll_interval_max: Duration,
         events: mpsc::UnboundedSender<Event>,
         runtime: Handle,
-        metrics: PipelineMetrics,
-        status: PipelineStatus,
+        observers: Observers,
     ) -> Self {
         let topic = settings.topic.as_str().into();
         let (held, failure, events) = (Mutex::default(), Mutex::default(), Mutex::new(Some(events)));
         let (leaving, drain, reader) = (AtomicBool::new(false), Drain::default(), std::thread::current());
-        Self {
-            settings,
-            topic,
-            metrics,
-            status,
-            runtime,
-            events,
-            reader,
-            held,
-            failure,
-            leaving,
-            drain,
-            poll_interval_max,
-        }
+        Self { settings, topic, observers, runtime, events, reader, held, failure, leaving, drain, poll_interval_max }
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, BTreeMap<i32, Held>> {
@@ -177,7 +160,7 @@ impl Group {
         for number in numbers {
             if let Some(gone) = self.held().remove(&number) {
                 let partition = self.partition(number);
-                self.metrics.forget(&partition);
+                self.observers.tell(|metrics, _| metrics.forget(&partition));
                 revoked.push((partition, gone.assignment));
             }
         }
@@ -193,7 +176,7 @@ impl Group {
         let numbers = numbers(list);
         let taken = self.positions(consumer, &numbers).and_then(|positions| self.take_on(consumer, list, positions));
         match taken {
-            Ok(()) => self.metrics.rebalanced("assigned"),
+            Ok(()) => self.observers.tell(|metrics, _| metrics.rebalanced("assigned")),
             Err(error) => self.fail(error),
         }
     }
@@ -203,7 +186,7 @@ impl Group {
         &self,
         consumer: &BaseConsumer<Callbacks>,
         list: &mut TopicPartitionList,
-        positions: Vec<(i32, i64, Option<CommitNote>)>,
+        positions: Vec<(i32, i64, Option<LastCommit>)>,
     ) -> Result<(), Error> {
         let mut assigned = Vec::new();
         for (number, position, committed) in positions {
@@ -228,7 +211,7 @@ impl Group {
     fn revoke(&self, numbers: &[i32], is_lost: impl Fn() -> bool) {
         let lost = is_lost();
         tracing::info!(partitions = ?numbers, lost, "partitions revoked");
-        self.metrics.rebalanced(if lost { "lost" } else { "revoked" });
+        self.observers.tell(|metrics, _| metrics.rebalanced(if lost { "lost" } else { "revoked" }));
         let any_held = numbers.iter().any(|number| self.held().contains_key(number));
         if any_held && !lost {
             self.drain(is_lost);
@@ -236,12 +219,12 @@ impl Group {
         self.let_go(numbers.iter().copied());
     }
 
-    /// Committed positions, or those that the policy gives.
+    /// Where the pipeline that is behind goes on, or what the policy gives.
     fn positions(
         &self,
         consumer: &BaseConsumer<Callbacks>,
         numbers: &[i32],
-    ) -> Result<Vec<(i32, i64, Option<CommitNote>)>, Error> {
+    ) -> Result<Vec<(i32, i64, Option<LastCommit>)>, Error> {
         let mut asked = TopicPartitionList::new();
         for number in numbers {
             asked.add_partition(&self.topic, *number);
@@ -250,7 +233,12 @@ impl Group {
         let position = |(index, element): (usize, rdkafka::topic_partition_list::TopicPartitionListElem<'_>)| {
             let number = element.partition();
             match element.offset() {
-                Offset::Offset(position) => Ok((number, position, note(metadata(&committed, index)))),
+                Offset::Offset(position) => {
+                    let last = note(metadata(&committed, index)).map(|note| LastCommit { position, note });
+                    let places =
+                        last.iter().flat_map(|last| self.settings.pipelines.iter().map(|name| last.place_of(name)));
+                    Ok((number, places.map(|place| place.position).min().unwrap_or(position), last))
+                }
                 _ => Ok((number, self.first_position(consumer, number)?, None)),
             }
         };
@@ -323,7 +311,7 @@ fn drain_limit(drain_timeout: Duration, poll_interval_max: Duration) -> Duration
 impl ClientContext for Callbacks {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(%error, reason, "kafka client");
-        self.0.status.last_error(&format!("{error}: {reason}"));
+        self.0.observers.tell(|_, status| status.last_error(&format!("{error}: {reason}")));
     }
 }
 
@@ -363,7 +351,7 @@ fn numbers(list: &TopicPartitionList) -> Vec<i32> {
 }
 
 /// Ours is JSON; some clients store a zero byte at the end, and others have notes of their own.
-fn note(metadata: &[u8]) -> Option<CommitNote> {
+fn note(metadata: &[u8]) -> Option<GroupNote> {
     let end = metadata.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     serde_json::from_slice(&metadata[..end]).ok()
 }
@@ -386,6 +374,7 @@ fn metadata(list: &TopicPartitionList, index: usize) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::{CommitNote, Place};
 
     #[test]
     fn a_drain_ends_before_the_group_gives_us_up() {
@@ -396,8 +385,14 @@ mod tests {
 
     #[test]
     fn notes_of_others_are_passed_over() {
+        let first = Some(CommitNote { orig_message_ts: 5.25, received_p99: None });
         let ours = note(b"{\"orig_message_ts\":5.25,\"received_p99\":null}\0");
-        assert_eq!(ours, Some(CommitNote { orig_message_ts: 5.25, received_p99: None }));
+        assert_eq!(ours, Some(GroupNote { first, pipelines: BTreeMap::new() }));
+        let ours = note(
+            b"{\"orig_message_ts\":5.25,\"received_p99\":null,\"pipelines\":{\"a\":{\"position\":7,\"note\":null}}}",
+        );
+        let a = ("a".to_owned(), Place { position: 7, note: None });
+        assert_eq!(ours, Some(GroupNote { first, pipelines: [a].into() }));
         assert_eq!(note(b""), None);
         assert_eq!(note(b"consumer-\xff"), None);
     }

@@ -23,7 +23,7 @@ impl Group {
         };
         let jumped_over = (goes_on - position).max(0);
         tracing::warn!(%partition, position, topic_has = %has, goes_on, jumped_over, "position out of range");
-        self.metrics.jumped_over(&partition, jumped_over.unsigned_abs());
+        self.observers.tell(|metrics, _| metrics.jumped_over(&partition, jumped_over.unsigned_abs()));
         let failed = |cause: String| Error::Read { topic: self.topic.to_string(), cause };
         let mut list = TopicPartitionList::new();
         list.add_partition(&self.topic, number);

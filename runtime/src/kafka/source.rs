@@ -14,12 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::committer::Committer;
 use super::group::{Callbacks, Group};
 use super::queue::QueueError;
-use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Brokers, Error, REQUEST_TIMEOUT, Role, Settings};
-use crate::message::{Credits, MessageBatch};
-use crate::metrics::PipelineMetrics;
+use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Brokers, Error, Observers, REQUEST_TIMEOUT, Role, Settings};
+use crate::credit::Credits;
+use crate::message::MessageBatch;
 use crate::secret::Secret;
 use crate::source::Event;
-use crate::status::PipelineStatus;
 
 /// A running source.
 pub struct Source {
@@ -81,12 +80,7 @@ impl Source {
     ///
     /// # Errors
     /// If the client cannot be made of these settings.
-    pub fn start(
-        brokers: &Brokers,
-        settings: Settings,
-        metrics: PipelineMetrics,
-        status: PipelineStatus,
-    ) -> Result<Self, Error> {
+    pub fn start(brokers: &Brokers, settings: Settings, observers: Observers) -> Result<Self, Error> {
         let (events, received) = mpsc::unbounded_channel();
         let (made, ready) = std::sync::mpsc::channel();
         let (end, ended) = oneshot::channel();
@@ -94,7 +88,7 @@ impl Source {
         let (runtime, stopped, brokers) = (Handle::current(), stop.clone(), brokers.clone());
         let name = format!("kafka-{}", settings.topic);
         let thread = thread::Builder::new().name(name).spawn(move || {
-            let group = Group::new(settings, poll_interval_max(&brokers), events, runtime, metrics, status);
+            let group = Group::new(settings, poll_interval_max(&brokers), events, runtime, observers);
             match Reader::new(&brokers, Arc::new(group), stopped) {
                 Ok(reader) => {
                     let _ = made.send(Ok(Committer::new(Arc::downgrade(&reader.consumer), reader.group.clone())));
@@ -281,11 +275,11 @@ impl Reader {
             return self.group.fail(Error::Read { topic: self.group.topic.to_string(), cause });
         }
         tracing::warn!(%partition, error = error.text, "reading a partition failed, the client tries again");
-        self.group.status.last_error(&format!("{partition}: {}", error.text));
+        self.group.observers.tell(|_, status| status.last_error(&format!("{partition}: {}", error.text)));
     }
 
     fn trouble(&self, error: &KafkaError) {
-        self.group.status.last_error(&error.to_string());
+        self.group.observers.tell(|_, status| status.last_error(&error.to_string()));
         if let Some((code, text)) = self.consumer.client().fatal_error() {
             let cause = format!("{code}: {text}");
             return self.group.fail(Error::Read { topic: self.group.topic.to_string(), cause });
@@ -299,21 +293,24 @@ impl Reader {
 
     fn report(&mut self) {
         self.reported = Instant::now();
-        self.group.metrics.in_flight(self.credits.in_flight());
+        let observers = &self.group.observers;
+        observers.tell(|metrics, _| metrics.in_flight(self.credits.in_flight()));
         for (number, held) in &*self.group.held() {
             let partition = self.group.partition(*number);
             let end = super::topics::cached_end(&self.consumer, &self.group.topic, *number);
-            self.group.status.read(&partition, held.position, end);
-            if let Some(end) = end {
-                self.group.metrics.lag(&partition, (end - held.committed).max(0));
-            }
+            observers.tell(|metrics, status| {
+                status.read(&partition, held.position, end);
+                if let Some(end) = end {
+                    metrics.lag(&partition, (end - held.committed).max(0));
+                }
+            });
         }
     }
 
     /// Reads no more, lets what was read be settled, gives up the partitions, leaves the group.
     fn leave(self) -> Result<(), Error> {
         let Self { end, consumer, group, .. } = self;
-        group.status.stopping();
+        group.observers.tell(|_, status| status.stopping());
         let drained = drain(&consumer, &group);
         let held: Vec<i32> = group.held().keys().copied().collect();
         group.let_go(held);

@@ -1,5 +1,6 @@
 //! The source against the embedded broker, where a real one cannot be made to fail at the right moment.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::mocking::MockCluster;
@@ -8,13 +9,13 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
-use super::{Brokers, Publisher, Reset, Settings, Source};
+use super::{Brokers, Observers, Publisher, Reset, Settings, Source};
 use crate::message::MessageBatch;
 use crate::metrics::Metrics;
 use crate::offset::Progress;
 use crate::publish::{Publish, Record};
 use crate::secret::Secret;
-use crate::source::{Commit, Event};
+use crate::source::{Commit, Event, GroupNote, GroupPosition};
 use crate::status::Status;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -34,12 +35,14 @@ fn source(brokers: &Brokers, read_ahead_bytes: usize) -> Source {
         select: None,
         topic: "events".into(),
         group: "consumers".into(),
+        pipelines: vec!["p".into()],
         start: Reset::Earliest,
         out_of_range: Reset::Error,
         read_ahead_bytes,
         drain_timeout: Duration::from_secs(60),
     };
-    Source::start(brokers, settings, Metrics::new().pipeline("p"), Status::new().pipeline("p")).unwrap()
+    let observers = Observers(vec![(Metrics::new().pipeline("p"), Status::new().pipeline("p"))]);
+    Source::start(brokers, settings, observers).unwrap()
 }
 
 async fn publish(brokers: &Brokers, values: impl Iterator<Item = Vec<u8>>) {
@@ -71,11 +74,18 @@ async fn a_drain_ends_at_once_when_the_group_has_thrown_us_out() {
     let mut first = source(&brokers, 1 << 20);
     publish(&brokers, std::iter::once(b"one".to_vec())).await;
     let progress: Progress = next(&mut first.events, messages).await.progress();
+    let (partition, covered) = progress.iter().next().unwrap();
+    let end = GroupPosition {
+        partition: partition.clone(),
+        assignment: covered.assignment,
+        position: covered.range.end,
+        note: GroupNote { first: None, pipelines: BTreeMap::new() },
+    };
     let _second = source(&brokers, 1 << 20);
     let is_flush = |event| if let Event::Flush(flush) = event { Some(flush) } else { None };
     let unanswered = next(&mut first.events, is_flush).await;
     broker.request_errors(RDKafkaApiKey::OffsetCommit, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID]);
-    assert!(first.committer.commit(&progress, &[]).await.is_err());
+    assert!(first.committer.commit(&[end]).await.is_err());
     let is_revoked = |event| if let Event::Revoked(gone) = event { Some(gone) } else { None };
     assert!(!next(&mut first.events, is_revoked).await.is_empty());
     drop(unanswered);

@@ -3,6 +3,8 @@
 /// Chances of each fault, 0 to 1, and sizes of the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Faults {
+    /// That share the source.
+    pub pipelines: usize,
     pub partitions: i32,
     pub messages_per_partition: i64,
     /// An insert fails and nothing is written.
@@ -25,6 +27,7 @@ pub struct Faults {
 
 impl Faults {
     pub const NONE: Faults = Faults {
+        pipelines: 1,
         partitions: 3,
         messages_per_partition: 120,
         insert_fails: 0.0,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidegate::digest::Digest;
 use tidegate::error::Remedy;
 use tidegate::message::MessageBatch;
-use tidegate::offset::{Assignment, Partition, Progress};
+use tidegate::offset::{Assignment, Partition};
 use tidegate::outcome::{
     Answered, DeadLetter, ModuleName, OutputRows, Processed, Reason, Rejection, Replacement, Rewrite,
 };
@@ -14,34 +14,36 @@ use tidegate::processor::Process;
 use tidegate::publish::{Publish, PublishError, Record};
 use tidegate::route::{Route, Routes};
 use tidegate::sink::{Block, Cost, Insert, InsertError};
-use tidegate::source::{Acknowledged, Commit, CommitError, CommitNote};
+use tidegate::source::{Acknowledged, Commit, CommitError, GroupPosition};
 use tokio::time::sleep;
 
-use super::world::{Kind, World, kind};
+use super::world::{Kind, World, kind, name};
 
+/// The processor of one pipeline, and so on: what is a pipeline's has its number.
+///
 /// Rows are 21 bytes: partition, offset, the stay in which the message was read, and the module's version,
 /// little-endian. Modules of odd and of even versions have other columns.
-pub struct Processor(pub World);
+pub struct Processor(pub World, pub usize);
 
 const ROW_BYTES: usize = 21;
 
 /// One table.
-pub struct Table(pub World);
+pub struct Table(pub World, pub usize);
 
 /// The group coordinator.
 pub struct Coordinator(pub World);
 
 /// The brokers of all topics written to.
-pub struct Brokers(pub World);
+pub struct Brokers(pub World, pub usize);
 
 impl Process for Processor {
     fn process(&self, batch: MessageBatch) -> impl Future<Output = Answered> + Send + 'static {
         let pause = Duration::from_millis(self.0.pick(0..20));
         if self.0.chance(|faults| faults.swap) {
-            let mut state = self.0.lock();
-            state.version = state.version.wrapping_add(1);
+            let version = &mut self.0.lock().of[self.1].version;
+            *version = version.wrapping_add(1);
         }
-        let version = self.0.lock().version;
+        let version = self.0.lock().of[self.1].version;
         async move {
             sleep(pause).await;
             Answered {
@@ -124,8 +126,8 @@ impl Insert for Table {
 
     async fn rewrite(&self, rewrite: &Rewrite, _number: usize) -> Result<Cost, InsertError> {
         let Rewrite { partition, offset, .. } = rewrite;
-        self.0.lock().begin_rewrite(partition.number, *offset);
-        let done = || self.0.lock().end_rewrite(partition.number, *offset);
+        self.0.lock().begin_rewrite(self.1, partition.number, *offset);
+        let done = || self.0.lock().end_rewrite(self.1, partition.number, *offset);
         self.statement(&format!("rewrite of {partition}@{offset}"), done).await?;
         Ok(Cost::default())
     }
@@ -159,7 +161,7 @@ impl Table {
         assert_eq!(rows.len() as u64, block.rows * ROW_BYTES as u64, "a block says how many rows it has");
         let mut state = self.0.lock();
         state.note(format!("insert of {} rows", block.rows));
-        if !state.tokens.insert(block.token.clone()) {
+        if !state.of[self.1].tokens.insert(block.token.clone()) {
             state.note("its token is known, dropped".into());
             return;
         }
@@ -168,7 +170,7 @@ impl Table {
             let offset = i64::from_le_bytes(row[4..12].try_into().expect("8 bytes"));
             let stay = u64::from_le_bytes(row[12..20].try_into().expect("8 bytes"));
             assert_eq!(block.columns, columns(row[20]), "a block has the columns of its rows");
-            state.write(partition, offset, Assignment(stay));
+            state.write(self.1, partition, offset, Assignment(stay));
         }
     }
 }
@@ -186,7 +188,7 @@ fn uncompressed(mut body: &[u8]) -> Vec<u8> {
 }
 
 impl Commit for Coordinator {
-    async fn commit(&self, written: &Progress, notes: &[(Partition, CommitNote)]) -> Result<Acknowledged, CommitError> {
+    async fn commit(&self, positions: &[GroupPosition]) -> Result<Acknowledged, CommitError> {
         let world = &self.0;
         sleep(Duration::from_millis(world.pick(1..10))).await;
         let error = || CommitError { positions: "simulated".into(), cause: "coordinator loading".into() };
@@ -197,14 +199,12 @@ impl Commit for Coordinator {
         let mut acknowledged = Acknowledged::default();
         {
             let mut state = world.lock();
-            for (partition, covered) in written.iter() {
-                if state.assignments.get(&partition.number) != Some(&covered.assignment) {
+            for GroupPosition { partition, assignment, position, note } in positions {
+                if state.assignments.get(&partition.number) != Some(assignment) {
                     acknowledged.abandoned.push(partition.clone());
                     continue;
                 }
-                assert!(covered.counts.is_complete(), "outcomes sum to messages read: {:?}", covered.counts);
-                let note = notes.iter().find(|(of, _)| of == partition).expect("a note for each partition").1;
-                state.commit(partition, covered.range.end, covered.assignment, note);
+                state.commit(partition, *position, *assignment, note.clone());
                 acknowledged.taken.push(partition.clone());
             }
         }
@@ -247,12 +247,16 @@ impl Brokers {
                 let value = record.value.as_deref().expect("a value");
                 let key = record.key.as_deref().expect("a key");
                 let record = tidegate::commit_log::Record::decode(key, value, None).expect("our own record");
-                state.say(&Partition::new(record.topic.as_str(), record.partition), record.offset);
+                if let Some(counts) = record.counts {
+                    assert!(counts.is_complete(), "outcomes sum to messages read: {counts:?}");
+                }
+                assert_eq!(record.group, name(self.1), "each pipeline speaks for itself");
+                state.say(self.1, &Partition::new(record.topic.as_str(), record.partition), record.offset);
             }
             "replacements" => {
                 let key = text(record.key.as_deref().expect("a key"));
                 let (partition, offset) = key.split_once(':').expect("two numbers");
-                state.replace(partition.parse().expect("a number"), offset.parse().expect("a number"));
+                state.replace(self.1, partition.parse().expect("a number"), offset.parse().expect("a number"));
             }
             _ => {
                 let header = |name: &str| {
@@ -261,7 +265,7 @@ impl Brokers {
                 };
                 let at = (header("tidegate-partition") as i32, header("tidegate-offset"));
                 state.note(format!("dead letter {}@{}", at.0, at.1));
-                *state.dead_letters.entry(at).or_default() += 1;
+                *state.of[self.1].dead_letters.entry(at).or_default() += 1;
             }
         }
     }

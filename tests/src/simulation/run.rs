@@ -4,17 +4,20 @@ use std::time::Duration;
 
 use tidegate::accumulate::Limits;
 use tidegate::dead_letter::{self, DeadLetters};
+use tidegate::fan_out::{Taker, fan_out};
 use tidegate::metrics::Metrics;
 use tidegate::pipeline::Pipeline;
+use tidegate::select::{Rule, Select};
 use tidegate::settle::{CommitLog, Settler};
+use tidegate::share::Share;
 use tidegate::sink::Sinks;
 use tidegate::status::Status;
 use tokio::sync::mpsc;
 
 use super::Faults;
 use super::processor::{Brokers, Coordinator, Processor, Table};
-use super::source::{End, Source};
-use super::world::{Kind, State, World, exists, kind};
+use super::source::{End, SELECTED, Source};
+use super::world::{Effects, Kind, State, World, exists, kind, name};
 
 /// What a run left behind.
 pub struct Outcome {
@@ -52,40 +55,55 @@ pub fn run(seed: u64, faults: Faults) -> Outcome {
 
 async fn live(world: &World) -> End {
     let (events, received) = mpsc::unbounded_channel();
-    let pipeline = tokio::spawn(pipeline(world).run(received));
+    let pipelines = world.lock().of.len();
+    let (branches, feed) =
+        fan_out(received, Coordinator(world.clone()), (0..pipelines).map(|of| taker(of, pipelines)).collect());
+    let mut tasks = vec![tokio::spawn(feed)];
+    for (of, branch) in branches.into_iter().enumerate() {
+        tasks.push(tokio::spawn(pipeline(world, of, branch.share).run(branch.events)));
+    }
     let end = Source::new(world.clone(), events).live().await;
-    match end {
-        End::Stopped => pipeline.await.expect("the pipeline does not panic"),
-        End::Crash => {
-            if pipeline.is_finished() {
-                pipeline.await.expect("the pipeline does not panic");
-            } else {
-                pipeline.abort();
-                let _ = pipeline.await;
-            }
+    for task in tasks {
+        if end == End::Stopped || task.is_finished() {
+            task.await.expect("the pipeline does not panic");
+        } else {
+            task.abort();
+            let _ = task.await;
         }
     }
     end
 }
 
-fn pipeline(world: &World) -> Pipeline<Processor, Table, Coordinator, Brokers> {
+/// One that is alone takes what the source has selected.
+fn taker(of: usize, pipelines: usize) -> Taker {
+    let (header, value) = SELECTED;
+    let rule = Rule::Header { name: header.into(), values: vec![value.to_vec()] };
+    Taker { pipeline: name(of), select: (pipelines > 1).then(|| Select::new(vec![rule])) }
+}
+
+fn pipeline(world: &World, of: usize, share: Share<Coordinator>) -> Pipeline<Processor, Table, Coordinator, Brokers> {
     let (metrics, status) = (Metrics::new().pipeline("simulated"), Status::new().pipeline("simulated"));
-    let sinks = Sinks::new(vec![Table(world.clone()).into()], 2, metrics.clone(), status.clone());
+    let sinks = Sinks::new(vec![Table(world.clone(), of).into()], 2, metrics.clone(), status.clone());
     Pipeline {
-        processor: Processor(world.clone()),
+        name: name(of),
+        processor: Processor(world.clone(), of),
         calls_in_flight_max: 4,
         limits: Limits {
             rows_max: 40,
             bytes_max: 1 << 20,
-            time_max: Duration::from_millis(100),
+            // Each at a pace of its own.
+            time_max: Duration::from_millis(100 + 150 * of as u64),
             storages: Default::default(),
         },
         sinks,
         settler: Settler {
-            committer: Coordinator(world.clone()).into(),
-            publisher: Brokers(world.clone()).into(),
-            group: "simulated".into(),
-            commit_log: Some(CommitLog { topic: "commit-log".into(), heartbeat: Duration::from_secs(10) }),
+            share: share.into(),
+            publisher: Brokers(world.clone(), of).into(),
+            commit_log: Some(CommitLog {
+                topic: "commit-log".into(),
+                group: name(of),
+                heartbeat: Duration::from_secs(10),
+            }),
             replacements: Some("replacements".into()),
             dead_letters: DeadLetters::new(
                 Some("dead-letters".into()),
@@ -99,35 +117,44 @@ fn pipeline(world: &World) -> Pipeline<Processor, Table, Coordinator, Brokers> {
     }
 }
 
-/// At the end every message has its end, and everything says so.
+/// At the end every message has its end in every pipeline, and everything says so.
 fn account(state: &State) -> Vec<String> {
-    let mut wrong = Vec::new();
+    let mut all = Vec::new();
     let end = state.faults.messages_per_partition;
-    for partition in 0..state.faults.partitions {
-        for offset in (0..end).filter(|offset| exists(*offset)) {
-            let at = (partition, offset);
-            if !state.is_settled(partition, offset) {
-                wrong.push(format!("message {partition}@{offset} was lost"));
+    for (of, effects) in state.of.iter().enumerate() {
+        let mut wrong = Vec::new();
+        for partition in 0..state.faults.partitions {
+            for offset in (0..end).filter(|offset| exists(*offset)) {
+                wrong.extend(wrong_with(effects, state.abandoned, partition, offset));
             }
-            let rows = state.rows.get(&at).copied().unwrap_or(0);
-            if kind(offset) != Kind::Row && rows > 0 {
-                wrong.push(format!("message {partition}@{offset} has rows although it is {:?}", kind(offset)));
+            let committed = state.place_of(partition, of);
+            if committed != end {
+                wrong.push(format!("partition {partition} is committed up to {committed} of {end}"));
             }
-            if rows > 1 && state.abandoned == 0 {
-                wrong.push(format!("message {partition}@{offset} was written {rows} times in a run without a crash"));
-            }
-            if kind(offset) != Kind::Reject && state.dead_letters.contains_key(&at) {
-                wrong.push(format!("message {partition}@{offset} was dead-lettered although it is good"));
+            let said = effects.commit_log.get(&partition).copied().unwrap_or(0);
+            if said != end {
+                wrong.push(format!("the commit log says {said} of {end} for partition {partition}"));
             }
         }
-        let committed = state.committed.get(&partition).map_or(0, |(position, _)| *position);
-        if committed != end {
-            wrong.push(format!("partition {partition} is committed up to {committed} of {end}"));
-        }
-        let said = state.commit_log.get(&partition).copied().unwrap_or(0);
-        if said != end {
-            wrong.push(format!("the commit log says {said} of {end} for partition {partition}"));
-        }
+        all.extend(wrong.into_iter().map(|text| format!("{}: {text}", name(of))));
+    }
+    all
+}
+
+fn wrong_with(effects: &Effects, abandoned: u32, partition: i32, offset: i64) -> Vec<String> {
+    let (mut wrong, at) = (Vec::new(), (partition, offset));
+    if !effects.is_settled(partition, offset) {
+        wrong.push(format!("message {partition}@{offset} was lost"));
+    }
+    let rows = effects.rows.get(&at).copied().unwrap_or(0);
+    if kind(offset) != Kind::Row && rows > 0 {
+        wrong.push(format!("message {partition}@{offset} has rows although it is {:?}", kind(offset)));
+    }
+    if rows > 1 && abandoned == 0 {
+        wrong.push(format!("message {partition}@{offset} was written {rows} times in a run without a crash"));
+    }
+    if kind(offset) != Kind::Reject && effects.dead_letters.contains_key(&at) {
+        wrong.push(format!("message {partition}@{offset} was dead-lettered although it is good"));
     }
     wrong
 }

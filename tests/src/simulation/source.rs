@@ -14,6 +14,9 @@ use super::world::{Kind, World, exists, kind};
 /// Name of the topic read.
 pub const TOPIC: &str = "events";
 
+/// The header by which pipelines that share the source select; for one that is alone the source does it.
+pub const SELECTED: (&str, &[u8]) = ("selected", b"yes");
+
 /// One life of the consumer, from joining the group to leaving it.
 pub struct Source {
     world: World,
@@ -61,7 +64,9 @@ impl Source {
                 state.assignment_last += 1;
                 let assignment = Assignment(state.assignment_last);
                 state.assignments.insert(*number, assignment);
-                let (position, committed) = state.committed.get(number).copied().unwrap_or((0, None));
+                let committed = state.committed.get(number).cloned();
+                let places = (0..state.of.len()).map(|of| state.place_of(*number, of));
+                let position = places.min().expect("there is a pipeline");
                 state.note(format!("assigned {TOPIC}/{number}@{position}"));
                 self.held.insert(*number, (assignment, position));
                 assigned.push(Assigned { partition: Partition::new(TOPIC, *number), assignment, position, committed });
@@ -101,7 +106,10 @@ impl Source {
 
     /// Reads a bite of up to three runs. False at the end of the topic.
     fn read(&mut self) -> bool {
-        let end = self.world.lock().faults.messages_per_partition;
+        let (end, alone) = {
+            let state = self.world.lock();
+            (state.faults.messages_per_partition, state.of.len() == 1)
+        };
         let mut batch = MessageBatch::default();
         for _ in 0..self.world.pick(1..4) {
             let open: Vec<i32> = self.held.iter().filter(|(_, (_, at))| *at < end).map(|(number, _)| *number).collect();
@@ -116,11 +124,13 @@ impl Source {
             batch.begin_run(Partition::new(TOPIC, number), *assignment, start);
             for offset in (start..*position).filter(|offset| exists(*offset)) {
                 let timestamp_ms = 1_700_000_000_000 + offset;
-                if kind(offset) == Kind::Unselected {
+                let selected = kind(offset) != Kind::Unselected;
+                if !selected && alone {
                     batch.pass_over(offset, timestamp_ms);
                     continue;
                 }
-                batch.push(Parts { offset, timestamp_ms, payload: Some(b"{}"), ..Parts::default() });
+                let headers: &[(&str, &[u8])] = if selected { &[SELECTED] } else { &[] };
+                batch.push(Parts { offset, timestamp_ms, payload: Some(b"{}"), headers, ..Parts::default() });
             }
         }
         let read = !batch.runs.is_empty();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tidegate::offset::{Assignment, Partition};
-use tidegate::source::CommitNote;
+use tidegate::source::{GroupNote, LastCommit};
 use tokio::time::Instant;
 
 use super::Faults;
@@ -22,6 +22,20 @@ pub struct State {
     pub faults: Faults,
     pub started: Instant,
     pub log: Vec<String>,
+    /// What each pipeline did.
+    pub of: Vec<Effects>,
+    pub committed: BTreeMap<i32, LastCommit>,
+    /// The stay that each partition is in; none while it is with nobody.
+    pub assignments: BTreeMap<i32, Assignment>,
+    pub assignment_last: u64,
+    /// Crashes and revocations whose drain did not end in time: after these, rows may be there twice.
+    pub abandoned: u32,
+    pub violations: Vec<String>,
+}
+
+/// What one pipeline did to the world.
+#[derive(Default)]
+pub struct Effects {
     /// Rows in the table: how often each message was written.
     pub rows: BTreeMap<(i32, i64), u32>,
     /// Tokens that the table has seen: the same one again is dropped, as in a table that deduplicates.
@@ -31,17 +45,10 @@ pub struct State {
     /// Rewrites that were carried out, and the last that was begun, by partition.
     pub rewrites: BTreeMap<(i32, i64), u32>,
     pub rewrite_last: BTreeMap<i32, i64>,
-    pub committed: BTreeMap<i32, (i64, Option<CommitNote>)>,
     /// Highest offset that the commit log named, by partition.
     pub commit_log: BTreeMap<i32, i64>,
-    /// The stay that each partition is in; none while it is with nobody.
-    pub assignments: BTreeMap<i32, Assignment>,
-    pub assignment_last: u64,
     /// Of the module that processes now.
     pub version: u8,
-    /// Crashes and revocations whose drain did not end in time: after these, rows may be there twice.
-    pub abandoned: u32,
-    pub violations: Vec<String>,
 }
 
 /// What a simulated message asks for; a function of its offset, so that both sides know it.
@@ -63,17 +70,10 @@ impl World {
             faults,
             started: Instant::now(),
             log: Vec::new(),
-            rows: BTreeMap::new(),
-            tokens: BTreeSet::new(),
-            dead_letters: BTreeMap::new(),
-            replacements: BTreeMap::new(),
-            rewrites: BTreeMap::new(),
-            rewrite_last: BTreeMap::new(),
+            of: (0..faults.pipelines).map(|_| Effects::default()).collect(),
             committed: BTreeMap::new(),
-            commit_log: BTreeMap::new(),
             assignments: BTreeMap::new(),
             assignment_last: 0,
-            version: 0,
             abandoned: 0,
             violations: Vec::new(),
         };
@@ -110,81 +110,95 @@ impl State {
         self.violations.push(text);
     }
 
-    /// A commit of a position. Everything before it must have its end, and its stay must be the present one.
-    pub fn commit(&mut self, partition: &Partition, position: i64, assignment: Assignment, note: CommitNote) {
-        let number = partition.number;
-        self.note(format!("commit {partition}@{position}"));
-        if self.assignments.get(&number) != Some(&assignment) {
+    /// A commit of a group's position. Everything before each pipeline's own must have its end, the group is where the
+    /// last of them is, and its stay must be the present one.
+    pub fn commit(&mut self, partition: &Partition, position: i64, assignment: Assignment, note: GroupNote) {
+        self.note(format!("commit {partition}@{position} {:?}", places(&note)));
+        if self.assignments.get(&partition.number) != Some(&assignment) {
             self.violate(format!("{partition}@{position} committed for a stay that is over"));
         }
-        let before = self.committed.get(&number).map_or(0, |(position, _)| *position);
-        if position < before {
-            self.violate(format!("{partition} committed back from {before} to {position}"));
+        let committed = LastCommit { position, note };
+        for of in 0..self.of.len() {
+            let place = committed.place_of(&name(of)).position;
+            let before = self.place_of(partition.number, of);
+            if place < before {
+                self.violate(format!("{partition} of {} committed back from {before} to {place}", name(of)));
+            }
+            if place < position {
+                self.violate(format!("{partition}@{position} committed, and {} is at {place}", name(of)));
+            }
+            self.check_settled(of, partition, place, "committed");
         }
-        self.check_settled(partition, position, "committed");
-        self.committed.insert(number, (position, Some(note)));
+        self.committed.insert(partition.number, committed);
+    }
+
+    /// How far a pipeline is committed.
+    pub fn place_of(&self, partition: i32, of: usize) -> i64 {
+        self.committed.get(&partition).map_or(0, |last| last.place_of(&name(of)).position)
     }
 
     /// A commit-log record. It must not run ahead of the commit.
-    pub fn say(&mut self, partition: &Partition, offset: i64) {
-        self.note(format!("commit log {partition}@{offset}"));
-        let committed = self.committed.get(&partition.number).map_or(0, |(position, _)| *position);
+    pub fn say(&mut self, of: usize, partition: &Partition, offset: i64) {
+        self.note(format!("commit log of {} {partition}@{offset}", name(of)));
+        let committed = self.place_of(partition.number, of);
         if offset > committed {
-            self.violate(format!("the commit log says {partition}@{offset}, committed is {committed}"));
+            self.violate(format!("the commit log of {} says {partition}@{offset}, committed is {committed}", name(of)));
         }
-        self.check_settled(partition, offset, "in the commit log");
-        let said = self.commit_log.entry(partition.number).or_default();
+        self.check_settled(of, partition, offset, "in the commit log");
+        let said = self.of[of].commit_log.entry(partition.number).or_default();
         *said = offset.max(*said);
     }
 
     /// A replacement may not overtake the rows before it.
-    pub fn replace(&mut self, partition: i32, offset: i64) {
-        self.note(format!("replacement of {partition}@{offset}"));
-        self.check_rows_before("replacement", partition, offset);
-        *self.replacements.entry((partition, offset)).or_default() += 1;
+    pub fn replace(&mut self, of: usize, partition: i32, offset: i64) {
+        self.note(format!("replacement of {partition}@{offset} by {}", name(of)));
+        self.check_rows_before(of, "replacement", partition, offset);
+        *self.of[of].replacements.entry((partition, offset)).or_default() += 1;
     }
 
     /// A row. Rewrites before it must be done: they would see it. When its stay is over, the next owner does them and
     /// then writes the row again.
-    pub fn write(&mut self, partition: i32, offset: i64, stay: Assignment) {
+    pub fn write(&mut self, of: usize, partition: i32, offset: i64, stay: Assignment) {
         let mut before = (0..offset).filter(|before| kind(*before) == Kind::Rewrite && exists(*before));
         if self.assignments.get(&partition) == Some(&stay)
-            && let Some(open) = before.find(|before| !self.rewrites.contains_key(&(partition, *before)))
+            && let Some(open) = before.find(|before| !self.of[of].rewrites.contains_key(&(partition, *before)))
         {
-            self.violate(format!("row {partition}@{offset} before the rewrite of {open}"));
+            self.violate(format!("row {partition}@{offset} of {} before the rewrite of {open}", name(of)));
         }
-        *self.rows.entry((partition, offset)).or_default() += 1;
+        *self.of[of].rows.entry((partition, offset)).or_default() += 1;
     }
 
     /// A rewrite sees the rows before it, and is not begun again behind a later one: it would undo what that did.
-    pub fn begin_rewrite(&mut self, partition: i32, offset: i64) {
-        self.note(format!("rewrite of {partition}@{offset} begins"));
-        self.check_rows_before("rewrite", partition, offset);
-        let last = self.rewrite_last.insert(partition, offset).unwrap_or(0);
+    pub fn begin_rewrite(&mut self, of: usize, partition: i32, offset: i64) {
+        self.note(format!("rewrite of {partition}@{offset} by {} begins", name(of)));
+        self.check_rows_before(of, "rewrite", partition, offset);
+        let last = self.of[of].rewrite_last.insert(partition, offset).unwrap_or(0);
         if last > offset {
-            self.violate(format!("rewrite {partition}@{offset} begins again after that of {last}"));
+            self.violate(format!("rewrite {partition}@{offset} by {} begins again after that of {last}", name(of)));
         }
     }
 
-    pub fn end_rewrite(&mut self, partition: i32, offset: i64) {
-        self.note(format!("rewrite of {partition}@{offset} done"));
-        *self.rewrites.entry((partition, offset)).or_default() += 1;
+    pub fn end_rewrite(&mut self, of: usize, partition: i32, offset: i64) {
+        self.note(format!("rewrite of {partition}@{offset} by {} done", name(of)));
+        *self.of[of].rewrites.entry((partition, offset)).or_default() += 1;
     }
 
-    fn check_rows_before(&mut self, what: &str, partition: i32, offset: i64) {
+    fn check_rows_before(&mut self, of: usize, what: &str, partition: i32, offset: i64) {
         let mut before = (0..offset).filter(|before| kind(*before) == Kind::Row && exists(*before));
-        if let Some(missing) = before.find(|before| !self.rows.contains_key(&(partition, *before))) {
-            self.violate(format!("{what} {partition}@{offset} before the row of {missing}"));
+        if let Some(missing) = before.find(|before| !self.of[of].rows.contains_key(&(partition, *before))) {
+            self.violate(format!("{what} {partition}@{offset} of {} before the row of {missing}", name(of)));
         }
     }
 
-    fn check_settled(&mut self, partition: &Partition, position: i64, what: &str) {
-        let open = (0..position).find(|offset| !self.is_settled(partition.number, *offset));
+    fn check_settled(&mut self, of: usize, partition: &Partition, position: i64, what: &str) {
+        let open = (0..position).find(|offset| !self.of[of].is_settled(partition.number, *offset));
         if let Some(offset) = open {
-            self.violate(format!("{partition}@{position} {what}, and message {offset} has no end"));
+            self.violate(format!("{partition}@{position} {what}, and message {offset} has no end in {}", name(of)));
         }
     }
+}
 
+impl Effects {
     pub fn is_settled(&self, partition: i32, offset: i64) -> bool {
         let at = (partition, offset);
         !exists(offset)
@@ -196,6 +210,15 @@ impl State {
                 Kind::Reject => self.dead_letters.contains_key(&at),
             }
     }
+}
+
+/// Of a simulated pipeline.
+pub fn name(of: usize) -> String {
+    format!("simulated-{of}")
+}
+
+fn places(note: &GroupNote) -> Vec<i64> {
+    note.pipelines.values().map(|place| place.position).collect()
 }
 
 /// A few offsets are missing, as after compaction.
