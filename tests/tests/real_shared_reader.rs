@@ -73,9 +73,10 @@ impl Shared {
 #[test]
 fn a_pipeline_that_is_behind_makes_nobody_do_anything_twice() {
     let shared = Shared::new("shared-reader");
+    let first = shared.start("first");
+    wait_until(Duration::from_secs(30), || Ok(first.log().contains("partitions assigned"))).unwrap();
     shared.proxy.set(Fault::Status500);
     shared.bed.send((0..FIRST).map(|id| (id, "row"))).unwrap();
-    let first = shared.start("first");
     wait_until(Duration::from_secs(60), || Ok(shared.is_said(&shared.bed.group())))
         .unwrap_or_else(|error| panic!("{error}\n{}", first.log()));
     assert_eq!(shared.number("SELECT count() FROM copy"), 0);
