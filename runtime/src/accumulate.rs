@@ -248,6 +248,16 @@ mod tests {
     }
 
     #[test]
+    fn a_token_names_pipeline_ranges_output_and_storage() {
+        let routes = routes();
+        let tokens =
+            [("p", "events:0:1-2", 0), ("q", "events:0:1-2", 0), ("p", "events:0:1-3", 0), ("p", "events:0:1-2", 1)];
+        let tokens = tokens.map(|(pipeline, ranges, route)| token(pipeline, ranges, &routes.storages[route]));
+        assert_eq!(tokens.iter().collect::<std::collections::BTreeSet<_>>().len(), 4, "{tokens:?}");
+        assert_eq!(token("p", "events:0:1-2", &routes.storages[0]), tokens[0]);
+    }
+
+    #[test]
     fn a_batch_is_full_when_it_is_for_one_storage() {
         let parts = || vec![rows(0, 3), rows(1, 1), rows(1, 5), rows(0, 3)];
         let by_rows = StorageLimits { rows_max: 4, ..NO_LIMITS };
