@@ -148,6 +148,7 @@ impl Outlet {
 mod tests {
     use std::collections::BTreeMap;
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use super::*;
     use crate::message::Parts;
@@ -290,13 +291,15 @@ mod tests {
         assert_eq!(*shared.broker.0.lock().unwrap(), []);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_flush_is_answered_when_all_have_answered() {
         let mut shared = Shared::new(&[], 100);
         let (done, mut answer) = oneshot::channel();
         shared.events.send(Event::Flush(Flush { done })).unwrap();
         for branch in [0, 1] {
             shared.start(branch).await;
+            // Whoever would answer too early has time to do so.
+            tokio::time::sleep(Duration::from_millis(10)).await;
             assert!(answer.try_recv().is_err(), "branch {branch} has not answered");
             match shared.branches[branch].events.recv().await {
                 Some(Event::Flush(flush)) => flush.done.send(()).unwrap(),
@@ -307,6 +310,7 @@ mod tests {
         let (done, answer) = oneshot::channel();
         shared.events.send(Event::Flush(Flush { done })).unwrap();
         shared.branches.pop();
-        assert!(answer.await.is_err(), "one of them is gone");
+        let answer = tokio::time::timeout(Duration::from_secs(10), answer).await.unwrap();
+        assert!(answer.is_err(), "one of them is gone");
     }
 }
