@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
 
 use rdkafka::types::RDKafka;
@@ -14,12 +15,20 @@ use crate::message::Parts;
 /// Must be dropped before its client.
 pub(super) struct Queue {
     queue: NonNull<sys::rd_kafka_queue_t>,
-    /// What the wake-up callback points to.
-    _reader: Box<Thread>,
+    /// What the callback points to.
+    signal: Box<Signal>,
     /// Messages taken out of librdkafka's queue and not shown yet.
     in_hand: VecDeque<*mut sys::rd_kafka_message_t>,
     /// Where librdkafka puts them; empty between calls.
     taken: Vec<*mut sys::rd_kafka_message_t>,
+}
+
+/// What librdkafka's callback knows. It is called, under the queue's lock, whenever something comes into an empty queue.
+struct Signal {
+    reader: Thread,
+    /// Something may be in librdkafka's queue. Looking costs as much as reading a message, and of many partitions most
+    /// have nothing at a time.
+    filled: AtomicBool,
 }
 
 /// An error that came instead of a message.
@@ -41,15 +50,21 @@ impl Queue {
         // SAFETY: the client is alive by contract, the name ends with a zero byte.
         let queue = unsafe { sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition) };
         let queue = NonNull::new(queue)?;
-        let reader = Box::new(reader);
+        // What came before there was a callback is found without it.
+        let signal = Box::new(Signal { reader, filled: AtomicBool::new(true) });
         // SAFETY: the queue was just given to us; the callback's argument lives in the box as long as `self`, and Drop
         // takes the callback away first.
         unsafe {
             sys::rd_kafka_queue_forward(queue.as_ptr(), std::ptr::null_mut());
-            let argument = std::ptr::from_ref::<Thread>(&reader).cast_mut().cast::<c_void>();
+            let argument = std::ptr::from_ref::<Signal>(&signal).cast_mut().cast::<c_void>();
             sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(wake), argument);
         }
-        Some(Self { queue, _reader: reader, in_hand: VecDeque::new(), taken: Vec::new() })
+        Some(Self { queue, signal, in_hand: VecDeque::new(), taken: Vec::new() })
+    }
+
+    /// Whether there may be something to read; if not, there is nothing.
+    pub(super) fn may_have_messages(&self) -> bool {
+        !self.in_hand.is_empty() || self.signal.filled.load(Ordering::Acquire)
     }
 
     /// Shows what is there already, in order, until `take` says false: that message stays in hand, and is the first to be
@@ -79,10 +94,16 @@ impl Queue {
 
     fn refill(&mut self, count_max: usize) {
         self.taken.resize(count_max, std::ptr::null_mut());
+        // First: what comes from now on into an empty queue sets it again.
+        self.signal.filled.store(false, Ordering::Release);
         // SAFETY: the queue is alive and `taken` has room for `count_max` pointers.
         let count =
             unsafe { sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, self.taken.as_mut_ptr(), count_max) };
-        self.in_hand.extend(&self.taken[..usize::try_from(count).unwrap_or(0)]);
+        let count = usize::try_from(count).unwrap_or(0);
+        if count == count_max {
+            self.signal.filled.store(true, Ordering::Release);
+        }
+        self.in_hand.extend(&self.taken[..count]);
         self.taken.clear();
     }
 }
@@ -90,7 +111,7 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         // SAFETY: the queue and the messages in hand are alive and ours; after the callback is gone nothing points into
-        // `_reader`.
+        // `signal`.
         unsafe {
             for message in self.in_hand.drain(..) {
                 sys::rd_kafka_message_destroy(message);
@@ -101,10 +122,12 @@ impl Drop for Queue {
     }
 }
 
-/// SAFETY: `argument` is the thread of a live [`Queue`].
+/// SAFETY: `argument` is the signal of a live [`Queue`].
 unsafe extern "C" fn wake(_client: *mut sys::rd_kafka_t, argument: *mut c_void) {
     // SAFETY: see above.
-    unsafe { &*argument.cast::<Thread>() }.unpark();
+    let signal = unsafe { &*argument.cast::<Signal>() };
+    signal.filled.store(true, Ordering::Release);
+    signal.reader.unpark();
 }
 
 /// # Safety

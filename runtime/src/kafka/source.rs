@@ -74,7 +74,8 @@ const SKIPS: [sys::rd_kafka_resp_err_t; 5] = [
 const PAUSE: Duration = Duration::from_millis(10);
 const POLL_INTERVAL: &str = "max.poll.interval.ms";
 const POLL_INTERVAL_MS: &str = "300000";
-const REPORT_EVERY: Duration = Duration::from_millis(100);
+/// For people and scrapers, who look every few seconds; every partition costs a few microseconds.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
 
 impl Source {
     /// Joins the group and starts reading. Must be called within a tokio runtime.
@@ -194,10 +195,8 @@ impl Reader {
 
     /// Reads what is there, every partition once, as far as the credit goes. False if there was nothing.
     fn read(&mut self) -> bool {
-        let numbers: Vec<i32> = self.group.held().keys().copied().collect();
         let (mut batch, mut credit, mut any) = (MessageBatch::default(), self.credits.available(), false);
-        for index in 0..numbers.len() {
-            let number = numbers[(self.turn + index) % numbers.len()];
+        for number in self.filled() {
             let stretch = self.read_partition(number, &mut batch, &mut credit);
             any |= stretch.count > 0;
             if stretch.fills {
@@ -210,6 +209,13 @@ impl Reader {
         self.turn = self.turn.wrapping_add(1);
         self.send(batch);
         any
+    }
+
+    /// The partitions that may have messages, in turn.
+    fn filled(&self) -> Vec<i32> {
+        let held = self.group.held();
+        let in_turn = held.iter().cycle().skip(self.turn % held.len().max(1)).take(held.len());
+        in_turn.filter(|(_, held)| held.queue.may_have_messages()).map(|(number, _)| *number).collect()
     }
 
     /// Reads until the batch is full, the credit is used up, or something failed: what comes after a failure is not read
