@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde_json::Value;
 use tidegate_tests::kafka::Sender;
 use tidegate_tests::pipeline::Bed;
 use tidegate_tests::tidegate::wait_until;
@@ -73,6 +74,10 @@ fn through(name: &str, partitions: i32, messages: u64) -> Result<Through> {
     bed.database.run("CREATE TABLE poison (id UInt64, kind Enum8('a' = 1, 'b' = 2), note Nullable(String), partition UInt16, offset UInt64) ENGINE = Null")?;
     bed.batch = "{ rows: 50000, bytes: 64MiB, time: 2s }".into();
     let tidegate = bed.start("one")?;
+    // What it costs to start and to be given partitions is not the messages' share.
+    let held = |status: Value| status["pipelines"][name]["partitions"].as_object().map_or(0, serde_json::Map::len);
+    wait_until(Duration::from_secs(60), || Ok(tidegate.status().map_or(0, held) == partitions as usize))?;
+    let before = (tidegate.cpu_seconds(), tidegate.cpu_seconds_of_librdkafka());
     let sender = Sender::new(&bed.kafka, &bed.topic())?;
     let (mut early, mut most) = (0, 0);
     let started = Instant::now();
@@ -90,8 +95,8 @@ fn through(name: &str, partitions: i32, messages: u64) -> Result<Through> {
     wait_until(Duration::from_secs(600), || bed.is_done())?;
     let seconds = started.elapsed().as_secs_f64();
     let of_a_message = |cpu_seconds: f64| cpu_seconds * 1e6 / messages as f64;
-    let cpu_us = of_a_message(tidegate.cpu_seconds());
-    let librdkafka_us = of_a_message(tidegate.cpu_seconds_of_librdkafka());
+    let cpu_us = of_a_message(tidegate.cpu_seconds() - before.0);
+    let librdkafka_us = of_a_message(tidegate.cpu_seconds_of_librdkafka() - before.1);
     tidegate.terminate()?;
     Ok(Through { cpu_us, librdkafka_us, seconds, most, early })
 }

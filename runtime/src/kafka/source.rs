@@ -44,8 +44,6 @@ struct Reader {
     group: Arc<Group>,
     credits: Credits,
     stop: Arc<AtomicBool>,
-    /// Which partition comes first next time.
-    turn: usize,
     /// Of a message, lately; decides how many make a batch.
     mean_bytes: usize,
     reported: Instant,
@@ -59,6 +57,8 @@ struct Stretch {
     position: i64,
     /// The next message needs another batch.
     fills: bool,
+    /// There may be more to read.
+    more: bool,
     failed: Option<QueueError>,
 }
 
@@ -164,16 +164,7 @@ impl Reader {
         let credits = Credits::new(settings.read_ahead_bytes);
         credits.wake_on_return(thread::current());
         let consumer = Arc::new(consumer);
-        Ok(Self {
-            end: End(group.clone()),
-            consumer,
-            group,
-            credits,
-            stop,
-            turn: 0,
-            mean_bytes: 1024,
-            reported: Instant::now(),
-        })
+        Ok(Self { end: End(group.clone()), consumer, group, credits, stop, mean_bytes: 1024, reported: Instant::now() })
     }
 
     fn run(mut self) -> Result<(), Error> {
@@ -193,12 +184,18 @@ impl Reader {
         self.leave()
     }
 
-    /// Reads what is there, every partition once, as far as the credit goes. False if there was nothing.
+    /// Reads what is there, every partition in the line once, as far as the credit goes: who got nothing is first next
+    /// time. False if there was nothing.
     fn read(&mut self) -> bool {
         let (mut batch, mut credit, mut any) = (MessageBatch::default(), self.credits.available(), false);
-        for number in self.filled() {
+        let mut line = self.group.line.take();
+        for _ in 0..line.len() {
+            let (true, Some(number)) = (credit > 0, line.pop_front()) else { break };
             let stretch = self.read_partition(number, &mut batch, &mut credit);
             any |= stretch.count > 0;
+            if stretch.more {
+                line.push_back(number);
+            }
             if stretch.fills {
                 self.send(std::mem::take(&mut batch));
             }
@@ -206,16 +203,9 @@ impl Reader {
                 self.partition_failed(number, stretch.position, &error);
             }
         }
-        self.turn = self.turn.wrapping_add(1);
+        self.group.line.put_back(line);
         self.send(batch);
         any
-    }
-
-    /// The partitions that may have messages, in turn.
-    fn filled(&self) -> Vec<i32> {
-        let held = self.group.held();
-        let in_turn = held.iter().cycle().skip(self.turn % held.len().max(1)).take(held.len());
-        in_turn.filter(|(_, held)| held.queue.may_have_messages()).map(|(number, _)| *number).collect()
     }
 
     /// Reads until the batch is full, the credit is used up, or something failed: what comes after a failure is not read
@@ -256,6 +246,7 @@ impl Reader {
             true
         });
         held.position = stretch.position;
+        stretch.more = held.queue.may_have_more();
         if let Some(mean) = bytes.checked_div(stretch.count) {
             self.mean_bytes = (self.mean_bytes * 3 + mean).div_ceil(4).max(64);
         }
