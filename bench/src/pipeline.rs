@@ -3,14 +3,16 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde_json::Value;
 use tidegate_tests::kafka::Sender;
 use tidegate_tests::pipeline::Bed;
 use tidegate_tests::tidegate::wait_until;
 
 use crate::Measured;
+use crate::cpu::median;
 
 pub fn measure(messages: u64) -> Result<Vec<Measured>> {
-    let Through { cpu_us, seconds, most, early } = through("through", 4, messages)?;
+    let Through { cpu_us, seconds, most, early, .. } = through("through", 4, messages)?;
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let plain = |what: String, value, unit| Measured { what, value, bar: None, unit };
     Ok(vec![
@@ -26,19 +28,40 @@ pub fn measure(messages: u64) -> Result<Vec<Measured>> {
     ])
 }
 
-/// The same messages in one partition and in many.
+const ROUNDS: u64 = 3;
+
+/// The same messages in one partition and in many. The sender goes from partition to partition with every message, so that
+/// many have small batches on the wire: librdkafka's own threads show what that alone costs.
 pub fn partitions(messages: u64) -> Result<Vec<Measured>> {
-    let one = through("through-1", 1, messages)?.cpu_us;
-    let many = through("through-200", 200, messages)?.cpu_us;
-    let what = format!("200 partitions / 1, {messages} messages of 1 KiB");
-    let plain = Measured { what: "  in one partition".into(), value: one, bar: None, unit: "CPU µs/message" };
-    Ok(vec![Measured { what, value: many / one, bar: Some(1.15), unit: "×" }, plain])
+    let (mut ratios, mut fetching, mut rest, mut costs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let one = through(&format!("through-1-{round}"), 1, messages / ROUNDS)?;
+        let many = through(&format!("through-200-{round}"), 200, messages / ROUNDS)?;
+        ratios.push(many.cpu_us / one.cpu_us);
+        fetching.push(many.librdkafka_us / one.librdkafka_us);
+        rest.push((many.cpu_us - many.librdkafka_us) / (one.cpu_us - one.librdkafka_us));
+        costs.push(one.cpu_us);
+    }
+    let plain = |what: &str, value, unit| Measured { what: what.into(), value, bar: None, unit };
+    Ok(vec![
+        Measured {
+            what: format!("200 partitions / 1, {ROUNDS} × {} messages of 1 KiB", messages / ROUNDS),
+            value: median(ratios),
+            bar: Some(1.15),
+            unit: "×",
+        },
+        plain("  librdkafka's threads: fetch, check, unpack", median(fetching), "×"),
+        plain("  everything else", median(rest), "×"),
+        plain("  in one partition", median(costs), "CPU µs/message"),
+    ])
 }
 
 /// What a run cost.
 struct Through {
     /// Per message.
     cpu_us: f64,
+    /// Of that, in librdkafka's threads.
+    librdkafka_us: f64,
     seconds: f64,
     /// Resident bytes at most, and at most in the first quarter.
     most: u64,
@@ -51,6 +74,10 @@ fn through(name: &str, partitions: i32, messages: u64) -> Result<Through> {
     bed.database.run("CREATE TABLE poison (id UInt64, kind Enum8('a' = 1, 'b' = 2), note Nullable(String), partition UInt16, offset UInt64) ENGINE = Null")?;
     bed.batch = "{ rows: 50000, bytes: 64MiB, time: 2s }".into();
     let tidegate = bed.start("one")?;
+    // What it costs to start and to be given partitions is not the messages' share.
+    let held = |status: Value| status["pipelines"][name]["partitions"].as_object().map_or(0, serde_json::Map::len);
+    wait_until(Duration::from_secs(60), || Ok(tidegate.status().map_or(0, held) == partitions as usize))?;
+    let before = (tidegate.cpu_seconds(), tidegate.cpu_seconds_of_librdkafka());
     let sender = Sender::new(&bed.kafka, &bed.topic())?;
     let (mut early, mut most) = (0, 0);
     let started = Instant::now();
@@ -67,7 +94,9 @@ fn through(name: &str, partitions: i32, messages: u64) -> Result<Through> {
     sender.flush()?;
     wait_until(Duration::from_secs(600), || bed.is_done())?;
     let seconds = started.elapsed().as_secs_f64();
-    let cpu = tidegate.cpu_seconds();
+    let of_a_message = |cpu_seconds: f64| cpu_seconds * 1e6 / messages as f64;
+    let cpu_us = of_a_message(tidegate.cpu_seconds() - before.0);
+    let librdkafka_us = of_a_message(tidegate.cpu_seconds_of_librdkafka() - before.1);
     tidegate.terminate()?;
-    Ok(Through { cpu_us: cpu * 1e6 / messages as f64, seconds, most, early })
+    Ok(Through { cpu_us, librdkafka_us, seconds, most, early })
 }

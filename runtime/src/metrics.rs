@@ -311,8 +311,13 @@ fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str
 
 impl PipelineMetrics {
     pub fn read(&self, progress: &Progress) {
+        // Labels are texts of their own: one for each topic, not for each of many partitions.
+        let mut by_topic = BTreeMap::new();
         for (partition, covered) in progress.iter() {
-            self.families.messages.get_or_create(&self.of(&partition.topic)).inc_by(covered.counts.messages);
+            *by_topic.entry(&partition.topic).or_default() += covered.counts.messages;
+        }
+        for (topic, messages) in by_topic {
+            self.families.messages.get_or_create(&self.of(topic)).inc_by(messages);
         }
     }
 

@@ -79,10 +79,15 @@ impl Tidegate {
 
     /// User and system time so far.
     pub fn cpu_seconds(&self) -> f64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
-        (ticks(11) + ticks(12)) / 100.0
+        cpu_seconds(&PathBuf::from(format!("/proc/{}", self.child.id())))
+    }
+
+    /// The same of the threads that librdkafka runs, which fetch, check and unpack.
+    pub fn cpu_seconds_of_librdkafka(&self) -> f64 {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
+        let name = |thread: &PathBuf| std::fs::read_to_string(thread.join("comm")).unwrap_or_default();
+        let theirs = threads.map(|thread| thread.path()).filter(|thread| name(thread).starts_with("rdk:"));
+        theirs.map(|thread| cpu_seconds(&thread)).sum()
     }
 
     /// Asks it to stop and waits.
@@ -124,6 +129,14 @@ impl Tidegate {
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
+}
+
+/// Of a process or thread, by its folder in /proc.
+fn cpu_seconds(folder: &Path) -> f64 {
+    let stat = std::fs::read_to_string(folder.join("stat")).unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / 100.0
 }
 
 impl Drop for Tidegate {

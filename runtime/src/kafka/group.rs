@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
@@ -15,7 +14,7 @@ use rdkafka_sys as sys;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use super::queue::Queue;
+use super::queue::{Line, Queue};
 use super::{Error, Observers, REQUEST_TIMEOUT, Reset, Settings};
 use crate::message::Parts;
 use crate::offset::{Assignment, Partition, Range};
@@ -29,7 +28,8 @@ pub(super) struct Group {
     pub(super) runtime: Handle,
     /// Taken away at the end: the pipeline ends when nothing can come any more.
     events: Mutex<Option<mpsc::UnboundedSender<Event>>>,
-    reader: Thread,
+    /// Of the partitions held, those to be read; others may still be in it.
+    pub(super) line: Arc<Line>,
     held: Mutex<BTreeMap<i32, Held>>,
     failure: Mutex<Option<Error>>,
     /// Nothing is taken on any more.
@@ -77,8 +77,9 @@ impl Group {
     ) -> Self {
         let topic = settings.topic.as_str().into();
         let (held, failure, events) = (Mutex::default(), Mutex::default(), Mutex::new(Some(events)));
-        let (leaving, drain, reader) = (AtomicBool::new(false), Drain::default(), std::thread::current());
-        Self { settings, topic, observers, runtime, events, reader, held, failure, leaving, drain, poll_interval_max }
+        let (leaving, drain) = (AtomicBool::new(false), Drain::default());
+        let line = Arc::new(Line::new(std::thread::current()));
+        Self { settings, topic, observers, runtime, events, line, held, failure, leaving, drain, poll_interval_max }
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, BTreeMap<i32, Held>> {
@@ -193,7 +194,7 @@ impl Group {
             let partition = self.partition(number);
             // SAFETY: the client is alive in its own callback; queues are dropped before the consumer is.
             let client = consumer.client().native_ptr();
-            let queue = unsafe { Queue::of(client, &self.topic, number, self.reader.clone()) };
+            let queue = unsafe { Queue::of(client, &self.topic, number, self.line.clone()) };
             let set = list.set_partition_offset(&self.topic, number, Offset::Offset(position));
             let (Some(queue), Ok(())) = (queue, set) else {
                 return Err(Error::Read { topic: self.topic.to_string(), cause: "no queue to be had".into() });

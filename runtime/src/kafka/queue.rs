@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::Thread;
 
 use rdkafka::types::RDKafka;
@@ -14,12 +15,28 @@ use crate::message::Parts;
 /// Must be dropped before its client.
 pub(super) struct Queue {
     queue: NonNull<sys::rd_kafka_queue_t>,
-    /// What the wake-up callback points to.
-    _reader: Box<Thread>,
+    /// What the callback points to.
+    place: Box<Place>,
     /// Messages taken out of librdkafka's queue and not shown yet.
     in_hand: VecDeque<*mut sys::rd_kafka_message_t>,
     /// Where librdkafka puts them; empty between calls.
     taken: Vec<*mut sys::rd_kafka_message_t>,
+    /// As many were taken as were asked for: librdkafka may have more, and will not call.
+    has_more: bool,
+}
+
+/// The partitions that may have messages, in the order in which they are read. Asking a queue costs as much as reading a
+/// message, and of many partitions most have none at a time.
+pub(super) struct Line {
+    reader: Thread,
+    waiting: Mutex<VecDeque<i32>>,
+}
+
+/// Of a partition in the line. librdkafka's callback takes it, under its queue's lock, whenever something comes into the
+/// empty queue.
+struct Place {
+    line: Arc<Line>,
+    partition: i32,
 }
 
 /// An error that came instead of a message.
@@ -31,25 +48,67 @@ pub(super) struct QueueError {
 // SAFETY: librdkafka's queues and messages may be used from any thread, one at a time.
 unsafe impl Send for Queue {}
 
+impl Line {
+    /// `reader` is woken when messages arrive.
+    pub(super) fn new(reader: Thread) -> Self {
+        Self { reader, waiting: Mutex::default() }
+    }
+
+    /// Everybody in it.
+    pub(super) fn take(&self) -> VecDeque<i32> {
+        std::mem::take(&mut self.waiting())
+    }
+
+    /// Those that still wait come before those that came meanwhile.
+    pub(super) fn put_back(&self, mut still: VecDeque<i32>) {
+        let mut waiting = self.waiting();
+        still.append(&mut waiting);
+        *waiting = still;
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<i32>> {
+        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    fn wait(&self) {
+        self.line.waiting().push_back(self.partition);
+        self.line.reader.unpark();
+    }
+}
+
 impl Queue {
-    /// Takes the partition's messages away from the consumer's queue. `reader` is woken when some arrive.
+    /// Takes the partition's messages away from the consumer's queue. It waits in the line when some arrive.
     ///
     /// # Safety
     /// `client` must be a live consumer that outlives the queue.
-    pub(super) unsafe fn of(client: *mut RDKafka, topic: &str, partition: i32, reader: Thread) -> Option<Self> {
+    pub(super) unsafe fn of(client: *mut RDKafka, topic: &str, partition: i32, line: Arc<Line>) -> Option<Self> {
         let topic = CString::new(topic).ok()?;
         // SAFETY: the client is alive by contract, the name ends with a zero byte.
         let queue = unsafe { sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition) };
         let queue = NonNull::new(queue)?;
-        let reader = Box::new(reader);
+        let place = Box::new(Place { line, partition });
         // SAFETY: the queue was just given to us; the callback's argument lives in the box as long as `self`, and Drop
         // takes the callback away first.
         unsafe {
             sys::rd_kafka_queue_forward(queue.as_ptr(), std::ptr::null_mut());
-            let argument = std::ptr::from_ref::<Thread>(&reader).cast_mut().cast::<c_void>();
+            let argument = std::ptr::from_ref::<Place>(&place).cast_mut().cast::<c_void>();
             sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(wake), argument);
         }
-        Some(Self { queue, _reader: reader, in_hand: VecDeque::new(), taken: Vec::new() })
+        // What came before there was a callback is found without it.
+        place.wait();
+        Some(Self { queue, place, in_hand: VecDeque::new(), taken: Vec::new(), has_more: false })
+    }
+
+    /// Waits in the line, whether there are messages or not.
+    pub(super) fn wait(&self) {
+        self.place.wait();
+    }
+
+    /// Whether to wait in the line again: for what comes into the empty queue, the callback does.
+    pub(super) fn may_have_more(&self) -> bool {
+        !self.in_hand.is_empty() || self.has_more
     }
 
     /// Shows what is there already, in order, until `take` says false: that message stays in hand, and is the first to be
@@ -82,7 +141,9 @@ impl Queue {
         // SAFETY: the queue is alive and `taken` has room for `count_max` pointers.
         let count =
             unsafe { sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, self.taken.as_mut_ptr(), count_max) };
-        self.in_hand.extend(&self.taken[..usize::try_from(count).unwrap_or(0)]);
+        let count = usize::try_from(count).unwrap_or(0);
+        self.has_more = count == count_max;
+        self.in_hand.extend(&self.taken[..count]);
         self.taken.clear();
     }
 }
@@ -90,7 +151,7 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         // SAFETY: the queue and the messages in hand are alive and ours; after the callback is gone nothing points into
-        // `_reader`.
+        // `place`.
         unsafe {
             for message in self.in_hand.drain(..) {
                 sys::rd_kafka_message_destroy(message);
@@ -101,10 +162,10 @@ impl Drop for Queue {
     }
 }
 
-/// SAFETY: `argument` is the thread of a live [`Queue`].
+/// SAFETY: `argument` is the place of a live [`Queue`].
 unsafe extern "C" fn wake(_client: *mut sys::rd_kafka_t, argument: *mut c_void) {
     // SAFETY: see above.
-    unsafe { &*argument.cast::<Thread>() }.unpark();
+    unsafe { &*argument.cast::<Place>() }.wait();
 }
 
 /// # Safety

@@ -43,8 +43,6 @@ struct Reader {
     group: Arc<Group>,
     credits: Credits,
     stop: Arc<AtomicBool>,
-    /// Which partition comes first next time.
-    turn: usize,
     /// Of a message, lately; decides how many make a batch.
     mean_bytes: usize,
     reported: Instant,
@@ -58,6 +56,8 @@ struct Stretch {
     position: i64,
     /// The next message needs another batch.
     fills: bool,
+    /// There may be more to read.
+    more: bool,
     failed: Option<QueueError>,
 }
 
@@ -73,7 +73,8 @@ const SKIPS: [sys::rd_kafka_resp_err_t; 5] = [
 const PAUSE: Duration = Duration::from_millis(10);
 const POLL_INTERVAL: &str = "max.poll.interval.ms";
 const POLL_INTERVAL_MS: &str = "300000";
-const REPORT_EVERY: Duration = Duration::from_millis(100);
+/// For people and scrapers, who look every few seconds; every partition costs a few microseconds.
+const REPORT_EVERY: Duration = Duration::from_millis(500);
 
 impl Source {
     /// Joins the group and starts reading. Must be called within a tokio runtime.
@@ -157,16 +158,7 @@ impl Reader {
         let credits = Credits::new(settings.read_ahead_bytes);
         credits.wake_on_return(thread::current());
         let consumer = Arc::new(consumer);
-        Ok(Self {
-            end: End(group.clone()),
-            consumer,
-            group,
-            credits,
-            stop,
-            turn: 0,
-            mean_bytes: 1024,
-            reported: Instant::now(),
-        })
+        Ok(Self { end: End(group.clone()), consumer, group, credits, stop, mean_bytes: 1024, reported: Instant::now() })
     }
 
     fn run(mut self) -> Result<(), Error> {
@@ -186,14 +178,18 @@ impl Reader {
         self.leave()
     }
 
-    /// Reads what is there, every partition once, as far as the credit goes. False if there was nothing.
+    /// Reads what is there, every partition in the line once, as far as the credit goes: who got nothing is first next
+    /// time. False if there was nothing.
     fn read(&mut self) -> bool {
-        let numbers: Vec<i32> = self.group.held().keys().copied().collect();
         let (mut batch, mut credit, mut any) = (MessageBatch::default(), self.credits.available(), false);
-        for index in 0..numbers.len() {
-            let number = numbers[(self.turn + index) % numbers.len()];
+        let mut line = self.group.line.take();
+        for _ in 0..line.len() {
+            let (true, Some(number)) = (credit > 0, line.pop_front()) else { break };
             let stretch = self.read_partition(number, &mut batch, &mut credit);
             any |= stretch.count > 0;
+            if stretch.more {
+                line.push_back(number);
+            }
             if stretch.fills {
                 self.send(std::mem::take(&mut batch));
             }
@@ -201,7 +197,7 @@ impl Reader {
                 self.partition_failed(number, stretch.position, &error);
             }
         }
-        self.turn = self.turn.wrapping_add(1);
+        self.group.line.put_back(line);
         self.send(batch);
         any
     }
@@ -244,6 +240,7 @@ impl Reader {
             true
         });
         held.position = stretch.position;
+        stretch.more = held.queue.may_have_more();
         if let Some(mean) = bytes.checked_div(stretch.count) {
             self.mean_bytes = (self.mean_bytes * 3 + mean).div_ceil(4).max(64);
         }
@@ -296,6 +293,8 @@ impl Reader {
         let observers = &self.group.observers;
         observers.tell(|metrics, _| metrics.in_flight(self.credits.in_flight()));
         for (number, held) in &*self.group.held() {
+            // Should a callback ever have been missed, its partition is looked into all the same.
+            held.queue.wait();
             let partition = self.group.partition(*number);
             let end = super::topics::cached_end(&self.consumer, &self.group.topic, *number);
             observers.tell(|metrics, status| {

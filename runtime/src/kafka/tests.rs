@@ -112,3 +112,18 @@ async fn what_is_read_exceeds_the_credit_by_one_message_at_most_when_sizes_jump(
     }
     assert_eq!(read, 420);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_was_read_to_its_end_is_read_again() {
+    const WAVE: usize = 600;
+    let (_broker, brokers) = broker(3);
+    let mut source = source(&brokers, 1 << 20);
+    for _ in 0..3 {
+        publish(&brokers, std::iter::repeat_n(b"one".to_vec(), WAVE)).await;
+        let mut read = 0;
+        while read < WAVE {
+            read += next(&mut source.events, messages).await.len();
+        }
+        assert_eq!(read, WAVE);
+    }
+}
