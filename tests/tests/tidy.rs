@@ -18,8 +18,8 @@ const FIXTURES_MIN: usize = 4;
 const HOMES: &[(&str, &[&str])] = &[
     ("wasmtime::", &["runtime/src/processor"]),
     ("wasmparser::", &["runtime/src/processor"]),
-    ("rdkafka::", &["runtime/src/kafka"]),
-    ("rdkafka_sys", &["runtime/src/kafka"]),
+    ("rdkafka::", &["runtime/src/kafka", "sdk/client/src/kafka"]),
+    ("rdkafka_sys", &["runtime/src/kafka", "sdk/client/src/kafka"]),
     ("hyper::", &["runtime/src/clickhouse"]),
     ("hyper_util::", &["runtime/src/clickhouse"]),
     ("prometheus_client::", &["runtime/src/metrics.rs"]),
@@ -27,8 +27,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("serde_saphyr::", &["runtime/src/config"]),
     ("clap::", &["runtime/src/cli"]),
     ("jsonschema::", &["runtime/src/schema.rs"]),
-    ("reqwest::", &["runtime/src/module_source", "runtime/src/cli/module.rs"]),
-    ("rustls::", &["runtime/src/module_source"]),
+    ("reqwest::", &["runtime/src/module_source", "runtime/src/cli/module.rs", "sdk/client/src/clickhouse"]),
+    ("rustls::", &["runtime/src/module_source", "sdk/client/src/clickhouse"]),
     ("oci_client::", &["runtime/src/module_source"]),
     ("docker_credential::", &["runtime/src/module_source"]),
     ("semver::", &["runtime/src/module_source"]),
@@ -127,7 +127,9 @@ fn every_file_says_what_it_is_and_is_not_too_long() {
 #[test]
 fn vendors_stay_at_home() {
     let mut broken = Vec::new();
-    for (path, text) in sources().iter().filter(|(path, _)| path.starts_with("runtime/src")) {
+    for (path, text) in
+        sources().iter().filter(|(path, _)| path.starts_with("runtime/src") || path.starts_with("sdk/client/src"))
+    {
         for (vendor, homes) in HOMES {
             let at_home = homes.iter().any(|home| path.starts_with(home));
             let named = |line: &&str| line.contains(vendor) && !line.contains(&format!("_{vendor}"));
@@ -259,8 +261,20 @@ fn the_architecture_names_what_is_there() {
     for word in text.split('`').skip(1).step_by(2) {
         let path = word.split("::").next().unwrap();
         let is_path = path.contains('/') && !path.contains(' ') && path.chars().next().is_some_and(char::is_lowercase);
-        let of_ours =
-            ["runtime", "rows", "sdk", "processors", "engines", "tests", "xtask", "wit", "docs", "bench", "examples"];
+        let of_ours = [
+            "runtime",
+            "rows",
+            "commit-log",
+            "sdk",
+            "processors",
+            "engines",
+            "tests",
+            "xtask",
+            "wit",
+            "docs",
+            "bench",
+            "examples",
+        ];
         if !is_path || !of_ours.contains(&path.split('/').next().unwrap()) {
             continue;
         }

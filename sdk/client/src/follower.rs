@@ -91,6 +91,12 @@ struct InHand {
     since_ms: u64,
 }
 
+impl Held {
+    fn is_readable(&self) -> bool {
+        !self.is_paused && self.in_hand.is_none()
+    }
+}
+
 impl Follower {
     /// Follows all of these groups: a message is delivered when the last of them has written it. With `repair_ms`, groups
     /// are asked what they have committed before a partition opens, and again when a message has been in hand for so
@@ -122,8 +128,12 @@ impl Follower {
 
     /// Partitions whose next message is wanted: ours, not paused, nothing in hand (11).
     pub fn readable(&self) -> impl Iterator<Item = &Partition> {
-        let wanted = self.assigned.iter().filter(|(_, held)| !held.is_paused && held.in_hand.is_none());
-        wanted.map(|(partition, _)| partition)
+        self.assigned.iter().filter(|(_, held)| held.is_readable()).map(|(partition, _)| partition)
+    }
+
+    /// See [`readable`](Self::readable).
+    pub fn is_readable(&self, partition: &Partition) -> bool {
+        self.assigned.get(partition).is_some_and(Held::is_readable)
     }
 
     /// Everything before it is written by all groups; none when the partition is not ours or closed.

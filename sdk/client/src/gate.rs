@@ -208,4 +208,8 @@ impl Gate {
     pub fn is_loaded(&self) -> bool {
         self.watermarks.is_loaded()
     }
+
+    pub(crate) fn facts(&self) -> Vec<Fact> {
+        self.watermarks.facts()
+    }
 }

@@ -5,7 +5,7 @@
 //! What decides is pure: [`Follower`] and [`Waiters`] know neither Kafka nor a clock, and are checked over all
 //! interleavings (`tests/model.rs`) and by vectors that other languages run too (`vectors`).
 //!
-//! ```ignore
+//! ```no_run
 //! use rdkafka::ClientConfig;
 //! use tidegate_client::{CommitLog, Partition, Token};
 //!
@@ -20,18 +20,20 @@
 //! # Ok(()) }
 //! ```
 
-// mod clickhouse;
+mod clickhouse;
 mod follower;
 mod gate;
-// mod kafka;
+mod kafka;
 mod partition;
 mod waiters;
 mod watermark;
 
-// pub use clickhouse::{Consistency, Query, ReadError, Reader, ReaderSettings};
+pub use clickhouse::{Consistency, Query, ReadError, Reader, ReaderSettings, UnknownConsistency};
 pub use follower::{Follower, Input, Output, Report};
 pub use gate::{Fact, Gate};
-// KAFKA
+pub use kafka::{
+    CommitLog, Error, LogSettings, LogStatus, SynchronizedConsumer, SynchronizedSettings, WaitError, WaitFor,
+};
 pub use partition::{Partition, Token};
 pub use tidegate_commit_log::{Counts, DecodeError, Key, Record};
 pub use waiters::{Wait, WaitId, WaitInput, WaitOutput, Waiters};

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_commit_log::{Key, Record};
 
+use crate::gate::Fact;
+
 /// How far a group has written a partition. Ordered by epoch, then by position, so that a group can go back on purpose
 /// and a late record of an earlier life changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,6 +102,24 @@ impl Watermarks {
     /// Whether records of this key say which topic they are about.
     pub fn names_topic(&self, key: &Key) -> bool {
         self.marks.get(key).is_some_and(|of_topic| of_topic.keys().any(Option::is_some))
+    }
+
+    /// All that is known of the log, as it would be told to somebody who comes now.
+    pub(crate) fn facts(&self) -> Vec<Fact> {
+        let records = self.marks.iter().flat_map(|(key, of_topic)| of_topic.iter().map(move |found| (key, found)));
+        let records = records.map(|(key, (topic_id, mark))| {
+            Fact::Record(Record {
+                topic: key.topic.clone(),
+                partition: key.partition,
+                group: key.group.clone(),
+                offset: mark.position,
+                epoch: mark.epoch,
+                topic_id: topic_id.clone(),
+                ..Record::default()
+            })
+        });
+        let ends = self.ended.iter().map(|partition| Fact::LogEnd(*partition));
+        std::iter::once(Fact::LogPartitions(self.partitions)).chain(records).chain(ends).collect()
     }
 }
 

@@ -35,7 +35,7 @@ fn promised() -> Vec<(&'static str, World)> {
             "the same, repaired by asking the group",
             world(Bounds { takeovers: 1, losses: 1, restarts: 1, failures: 1, ..SMALL }, true, false, false),
         ),
-        ("two groups", world(Bounds { groups: 2, takeovers: 1, losses: 1, ..SMALL }, false, false, true)),
+        ("two groups", world(Bounds { groups: 2, losses: 1, restarts: 1, ..SMALL }, false, false, true)),
         (
             "two partitions, pauses, rebalances of the follower",
             world(
@@ -51,12 +51,7 @@ fn promised() -> Vec<(&'static str, World)> {
         ),
         (
             "a group that goes back, with zombies and compaction, asked",
-            world(
-                Bounds { rewinds: 1, takeovers: 1, compactions: 1, restarts: 1, losses: 1, ..SMALL },
-                true,
-                false,
-                false,
-            ),
+            world(Bounds { rewinds: 1, compactions: 1, restarts: 1, ..SMALL }, true, false, false),
         ),
         (
             "a topic made anew, whose records name it",

@@ -1,0 +1,361 @@
+//! A commit log that is being read: one consumer for all that wait and all that follow.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use tidegate_commit_log::Key;
+use tokio::sync::oneshot;
+
+use super::Error;
+use super::asker::{self, Listener, Question};
+use super::log_reader::LogReader;
+use crate::gate::Fact;
+use crate::partition::Token;
+use crate::waiters::{Wait, WaitId, WaitInput, WaitOutput, Waiters};
+
+/// How a commit log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How long somebody waits for a group before the group itself is asked what it has committed (needs the right to
+    /// DESCRIBE the group); a partition opens only when its groups have been asked once. `None`: groups are never asked;
+    /// then a record that is lost is waited for until it is written again, and a topic made anew is only told from the
+    /// earlier one if its records carry ids or epochs.
+    pub repair: Option<Duration>,
+    /// How often the partitions of the log and the ids of the topics are looked at.
+    pub refresh: Duration,
+}
+
+/// A commit log that is being read, in a thread. Clones are handles of the same; it ends with the last.
+///
+/// Nothing is waited for here: until the log is read to its end, everything is closed.
+#[derive(Clone)]
+pub struct CommitLog(Arc<Handle>);
+
+/// What has been read so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogStatus {
+    /// Whether all partitions have been read to their end.
+    pub is_loaded: bool,
+    /// Records, and tombstones.
+    pub records: u64,
+    /// Messages that are no records, passed over.
+    pub unreadable: u64,
+    /// How many wait.
+    pub waiting: usize,
+    /// Ids of the topics that somebody waits for or follows, where the broker says.
+    pub topics: BTreeMap<String, String>,
+    /// The last error of reading, if there was one; reading goes on.
+    pub last_error: Option<String>,
+}
+
+/// Why a wait ended before its position was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WaitError {
+    #[error("{token} was not written within {timeout:?}: {}", describe(.reached))]
+    TimedOut {
+        token: Token,
+        timeout: Duration,
+        /// How far each group is known to have come.
+        reached: Vec<(String, Option<i64>)>,
+    },
+    #[error("no group is waited for\nhint: name the consumer groups that write what is to be read")]
+    NoGroups,
+    #[error("the commit log is not read any more")]
+    Ended,
+}
+
+/// A wait that is going on: a future, or [`wait`](Self::wait) for it. Dropped, nobody waits any more.
+#[must_use = "nothing is waited for until it is awaited"]
+pub struct WaitFor {
+    id: WaitId,
+    shared: Arc<Shared>,
+    answer: oneshot::Receiver<Result<(), WaitError>>,
+}
+
+struct Handle {
+    shared: Arc<Shared>,
+    reader: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the reading thread and the handles share.
+pub(super) struct Shared {
+    state: Mutex<State>,
+    questions: Sender<Question>,
+    started: Instant,
+    is_ending: AtomicBool,
+}
+
+struct State {
+    waiters: Waiters,
+    answers: BTreeMap<WaitId, Waiting>,
+    next_id: WaitId,
+    followers: Vec<Listener>,
+    /// Topics whose ids are looked at again and again.
+    topics: BTreeSet<String>,
+    status: LogStatus,
+}
+
+struct Waiting {
+    token: Token,
+    timeout: Duration,
+    answer: oneshot::Sender<Result<(), WaitError>>,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { repair: Some(Duration::from_secs(1)), refresh: Duration::from_secs(10) }
+    }
+}
+
+impl CommitLog {
+    /// Begins to read a commit log. `kafka` says how to connect; what it says of groups and positions is not used.
+    ///
+    /// # Errors
+    /// If `kafka` is not valid. A broker that does not answer, or a log that is not there, is waited for.
+    pub fn start(kafka: &ClientConfig, topic: &str, settings: LogSettings) -> Result<Self, Error> {
+        let failed = |cause| Error::Thread { topic: topic.to_owned(), cause };
+        let questions = asker::start(kafka.clone()).map_err(failed)?;
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                waiters: Waiters::new(settings.repair.map(milliseconds)),
+                answers: BTreeMap::new(),
+                next_id: 0,
+                followers: Vec::new(),
+                topics: BTreeSet::new(),
+                status: LogStatus::default(),
+            }),
+            questions,
+            started: Instant::now(),
+            is_ending: AtomicBool::new(false),
+        });
+        let reader = LogReader::new(kafka, topic, settings.refresh, shared.clone())?;
+        let thread = std::thread::Builder::new().name("commit-log".into()).spawn(|| reader.run()).map_err(failed)?;
+        Ok(Self(Arc::new(Handle { shared, reader: Mutex::new(Some(thread)) })))
+    }
+
+    /// Waits until all of these groups have written everything before the token's position. Waiting costs no thread and no
+    /// polling; a timeout is kept to within 100 ms.
+    ///
+    /// # Errors
+    /// See [`WaitError`]; a timeout says how far each group has come.
+    pub fn wait_for(&self, token: &Token, groups: &[&str], timeout: Duration) -> WaitFor {
+        let shared = self.0.shared.clone();
+        let (answer, receiver) = oneshot::channel();
+        let id = if groups.is_empty() {
+            // Nobody is waited for any more when the answer is there.
+            drop(answer.send(Err(WaitError::NoGroups)));
+            WaitId::MAX
+        } else {
+            let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+            shared.begin_wait(Waiting { token: token.clone(), timeout, answer }, groups)
+        };
+        WaitFor { id, shared, answer: receiver }
+    }
+
+    pub fn status(&self) -> LogStatus {
+        let state = self.0.shared.state();
+        let waiters = &state.waiters;
+        LogStatus { is_loaded: waiters.gate().is_loaded(), waiting: waiters.len(), ..state.status.clone() }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now_ms(&self) -> u64 {
+        milliseconds(self.started.elapsed())
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Acquire)
+    }
+
+    /// How long the next deadline is away.
+    pub(super) fn until_deadline(&self) -> Duration {
+        let deadline_ms = self.state().waiters.next_deadline_ms();
+        deadline_ms.map_or(Duration::MAX, |at| Duration::from_millis(at.saturating_sub(self.now_ms())))
+    }
+
+    fn begin_wait(self: &Arc<Self>, waiting: Waiting, groups: Vec<String>) -> WaitId {
+        let deadline_ms = self.now_ms().saturating_add(milliseconds(waiting.timeout));
+        let mut state = self.state();
+        let id = state.next_id;
+        state.next_id += 1;
+        let wait = Wait { token: waiting.token.clone(), groups, deadline_ms };
+        state.answers.insert(id, waiting);
+        self.handle(&mut state, WaitInput::Wait { id, wait });
+        id
+    }
+
+    /// Tells the waiters and every follower.
+    pub(super) fn learn(self: &Arc<Self>, fact: &Fact) {
+        let mut state = self.state();
+        if let Fact::Topic { name, id } = fact {
+            state.status.topics.insert(name.clone(), id.clone());
+        }
+        self.handle(&mut state, WaitInput::Fact(fact.clone()));
+        state.followers.retain(|listener| listener(fact));
+    }
+
+    pub(super) fn tick(self: &Arc<Self>) {
+        let mut state = self.state();
+        if !state.waiters.is_empty() {
+            self.handle(&mut state, WaitInput::Tick);
+        }
+    }
+
+    fn handle(self: &Arc<Self>, state: &mut State, input: WaitInput) {
+        for output in state.waiters.handle(input, self.now_ms()) {
+            match output {
+                WaitOutput::Done(id) => state.answer(id, |_, _| Ok(())),
+                WaitOutput::TimedOut { id, reached } => {
+                    state.answer(id, |token, timeout| Err(WaitError::TimedOut { token, timeout, reached }));
+                }
+                WaitOutput::Ask(key) => {
+                    let shared = Arc::downgrade(self);
+                    self.ask(key, Arc::new(move |fact| shared.upgrade().is_some_and(|shared| shared.answered(fact))));
+                }
+                WaitOutput::Describe(topic) => self.describe_in(state, topic),
+            }
+        }
+    }
+
+    /// An answer for the waiters alone: followers ask for themselves.
+    fn answered(self: &Arc<Self>, fact: &Fact) -> bool {
+        let mut state = self.state();
+        self.handle(&mut state, WaitInput::Fact(fact.clone()));
+        true
+    }
+
+    pub(super) fn ask(&self, key: Key, listener: Listener) {
+        // The thread lives as long as `self` does.
+        drop(self.questions.send(Question::Committed { key, listener }));
+    }
+
+    /// The answer goes to everybody.
+    pub(super) fn describe(self: &Arc<Self>, topic: String) {
+        self.describe_in(&mut self.state(), topic);
+    }
+
+    fn describe_in(self: &Arc<Self>, state: &mut State, name: String) {
+        state.topics.insert(name.clone());
+        let shared = Arc::downgrade(self);
+        let listener = move |fact: &Fact| {
+            shared.upgrade().is_some_and(|shared| {
+                shared.learn(fact);
+                true
+            })
+        };
+        drop(self.questions.send(Question::Topic { name, listener: Arc::new(listener) }));
+    }
+
+    pub(super) fn describe_again(self: &Arc<Self>) {
+        let mut state = self.state();
+        for topic in state.topics.clone() {
+            self.describe_in(&mut state, topic);
+        }
+    }
+
+    /// Tells everything that is known, then everything that comes.
+    pub(super) fn follow(&self, listener: Listener) {
+        let mut state = self.state();
+        state.waiters.gate().facts().iter().for_each(|fact| {
+            listener(fact);
+        });
+        state.followers.push(listener);
+    }
+
+    pub(super) fn count_record(&self) {
+        self.state().status.records += 1;
+    }
+
+    pub(super) fn count_unreadable(&self) {
+        self.state().status.unreadable += 1;
+    }
+
+    pub(super) fn failed(&self, error: &KafkaError) {
+        self.state().status.last_error = Some(error.to_string());
+    }
+}
+
+impl State {
+    fn answer(&mut self, id: WaitId, answer: impl FnOnce(Token, Duration) -> Result<(), WaitError>) {
+        if let Some(Waiting { token, timeout, answer: to }) = self.answers.remove(&id) {
+            // Nobody may wait for it any more.
+            drop(to.send(answer(token, timeout)));
+        }
+    }
+}
+
+impl WaitFor {
+    /// Blocks the thread. Not for asynchronous code: await it there.
+    ///
+    /// # Errors
+    /// See [`WaitError`].
+    pub fn wait(mut self) -> Result<(), WaitError> {
+        let (_, closed) = oneshot::channel();
+        std::mem::replace(&mut self.answer, closed).blocking_recv().unwrap_or(Err(WaitError::Ended))
+    }
+}
+
+impl Future for WaitFor {
+    type Output = Result<(), WaitError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.answer).poll(context).map(|answer| answer.unwrap_or(Err(WaitError::Ended)))
+    }
+}
+
+impl Drop for WaitFor {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        if state.answers.remove(&self.id).is_some() {
+            self.shared.handle(&mut state, WaitInput::Cancel(self.id));
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.is_ending.store(true, Ordering::Release);
+        let reader = self.reader.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if reader.is_some_and(|reader| reader.join().is_err()) {
+            tracing::error!("the thread that read the commit log has panicked");
+        }
+        // Who still waits is told so.
+        self.shared.state().answers.clear();
+    }
+}
+
+impl fmt::Debug for CommitLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CommitLog").field(&self.status()).finish()
+    }
+}
+
+fn describe(reached: &[(String, Option<i64>)]) -> String {
+    let group = |(group, position): &(String, Option<i64>)| match position {
+        Some(position) => format!("group {group:?} has come to {position}"),
+        None => format!("of group {group:?} nothing is known"),
+    };
+    reached.iter().map(group).collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn milliseconds(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
+}

@@ -1,0 +1,63 @@
+//! The id of a topic, which tells it from an earlier topic of the same name. rust-rdkafka has no call for it, so this one
+//! goes to librdkafka itself.
+
+use std::ffi::{CStr, CString};
+use std::ptr::NonNull;
+use std::time::Duration;
+
+use rdkafka::types::RDKafka;
+use rdkafka_sys as sys;
+
+/// What brokers say that know of no ids.
+const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+
+/// As Kafka prints it; none when the topic is not there, or the broker does not say.
+///
+/// # Safety
+/// `client` must be a live client.
+pub(super) unsafe fn topic_id(client: *mut RDKafka, topic: &str, timeout: Duration) -> Option<String> {
+    let topic = CString::new(topic).ok()?;
+    let timeout_ms = i32::try_from(timeout.as_millis()).ok()?;
+    // SAFETY: the client is alive by contract; the event is asked for its results only while it lives, and everything
+    // that is made here is destroyed here.
+    unsafe {
+        let queue = sys::rd_kafka_queue_new(client);
+        let options =
+            sys::rd_kafka_AdminOptions_new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+        let mut cause = [0; 256];
+        sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, cause.as_mut_ptr(), cause.len());
+        let topics = sys::rd_kafka_TopicCollection_of_topic_names([topic.as_ptr()].as_mut_ptr(), 1);
+        sys::rd_kafka_DescribeTopics(client, topics, options, queue);
+        let event = NonNull::new(sys::rd_kafka_queue_poll(queue, timeout_ms));
+        let id = event.and_then(|event| described(event.as_ptr()));
+        if let Some(event) = event {
+            sys::rd_kafka_event_destroy(event.as_ptr());
+        }
+        sys::rd_kafka_TopicCollection_destroy(topics);
+        sys::rd_kafka_AdminOptions_destroy(options);
+        sys::rd_kafka_queue_destroy(queue);
+        id
+    }
+}
+
+/// # Safety
+/// `event` must be a live event.
+unsafe fn described(event: *mut sys::rd_kafka_event_t) -> Option<String> {
+    // SAFETY: by contract; every pointer belongs to the event and is looked at before it is followed.
+    unsafe {
+        let result = NonNull::new(sys::rd_kafka_event_DescribeTopics_result(event).cast_mut())?;
+        let mut count = 0;
+        let topics = sys::rd_kafka_DescribeTopics_result_topics(result.as_ptr(), &raw mut count);
+        if topics.is_null() || count == 0 {
+            return None;
+        }
+        let error = sys::rd_kafka_TopicDescription_error(*topics);
+        if !error.is_null() && sys::rd_kafka_error_code(error) != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return None;
+        }
+        let id = NonNull::new(sys::rd_kafka_TopicDescription_topic_id(*topics).cast_mut())?;
+        let text = NonNull::new(sys::rd_kafka_Uuid_base64str(id.as_ptr()).cast_mut())?;
+        let text = CStr::from_ptr(text.as_ptr()).to_string_lossy().into_owned();
+        Some(text).filter(|text| text != NO_ID)
+    }
+}
