@@ -20,7 +20,7 @@ pub struct Reader {
     load_to: u8,
     is_loaded: bool,
     /// The highest (epoch, position) it was told, by partition, group and topic.
-    told: Vec<((usize, usize, u8), (u8, i64))>,
+    told: Vec<(Subject, (u8, i64))>,
     /// Where it reads, by partition.
     read: Vec<i64>,
     /// The position after what was delivered in this assignment, by partition.
@@ -29,6 +29,9 @@ pub struct Reader {
     describe: bool,
     paused: BTreeSet<usize>,
 }
+
+/// Partition, group, and which topic of the name.
+type Subject = (usize, usize, u8);
 
 /// A question, and what the broker has answered, once it did.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -284,7 +287,8 @@ impl World {
         let (is_paused, is_loading) = (paused.contains(&number), next_seq < load_to);
         let in_order = offset == next[number];
         next[number] = offset + 1;
-        if !known && !(self.repair && committed) {
+        let is_asked = self.repair && committed;
+        if !known && !is_asked {
             state.break_invariant(5);
         }
         if is_loading {
@@ -327,7 +331,7 @@ impl World {
 
 impl Reader {
     /// Whether it was told as much before.
-    fn tell(&mut self, key: (usize, usize, u8), mark: (u8, i64)) -> bool {
+    fn tell(&mut self, key: Subject, mark: (u8, i64)) -> bool {
         if let Some((_, highest)) = self.told.iter_mut().find(|(of, _)| *of == key) {
             let is_old = mark <= *highest;
             *highest = mark.max(*highest);
