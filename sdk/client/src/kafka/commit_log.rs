@@ -26,7 +26,8 @@ use crate::waiters::{Wait, WaitId, WaitInput, WaitOutput, Waiters};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// How long somebody waits for a group before the group itself is asked what it has committed (needs the right to
-    /// DESCRIBE the group); a partition opens only when its groups have been asked once. `None`: groups are never asked;
+    /// DESCRIBE the group); a partition opens only when its groups have been asked once, so they must be consumer groups that
+    /// commit before they publish. `None`: groups are never asked;
     /// then a record that is lost is waited for until it is written again, and a topic made anew is only told from the
     /// earlier one if its records carry ids or epochs.
     pub repair: Option<Duration>,

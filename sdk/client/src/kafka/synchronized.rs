@@ -254,7 +254,8 @@ fn warn(report: &Report) {
     match report {
         Report::Rewound { key, from, to } => tracing::warn!(?key, from, to, "the group has gone back on purpose"),
         Report::CommittedBelow { key, committed, recorded } => {
-            tracing::warn!(?key, committed, recorded, "the group has committed less than its records say");
+            let hint = "if the group is no consumer group, follow it without repair";
+            tracing::warn!(?key, committed, recorded, hint, "the group has committed less than its records say");
         }
         Report::WentBack { partition, offset, expected } => {
             tracing::warn!(%partition, offset, expected, "messages went back, closed until confirmed");
