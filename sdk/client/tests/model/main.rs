@@ -58,7 +58,7 @@ fn promised() -> Vec<(&'static str, World)> {
             world(Bounds { recreations: 1, duplicates: 1, ..SMALL }, false, true, true),
         ),
         (
-            "a topic made anew, whose group is asked",
+            "a topic made anew in calm, whose group is asked",
             world(Bounds { recreations: 1, duplicates: 1, ..SMALL }, true, false, false),
         ),
     ]

@@ -42,6 +42,11 @@ struct Ask {
 }
 
 impl Reader {
+    /// Whether it has read the log up to there.
+    pub fn has_read(&self, seq: u8) -> bool {
+        self.is_loaded && self.next_seq == seq
+    }
+
     /// Whether it knows of this epoch of group 0 in partition 0, or is closed until it has read all of the log.
     pub fn acknowledges(&self, epoch: u8) -> bool {
         !self.is_loaded
