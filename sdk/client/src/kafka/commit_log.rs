@@ -193,7 +193,8 @@ impl Shared {
     }
 
     fn begin_wait(self: &Arc<Self>, waiting: Waiting, groups: Vec<String>) -> WaitId {
-        let deadline_ms = self.now_ms().saturating_add(milliseconds(waiting.timeout));
+        // The millisecond that has begun is not whole: nobody gives up early.
+        let deadline_ms = self.now_ms().saturating_add(milliseconds(waiting.timeout)).saturating_add(1);
         let mut state = self.state();
         let id = state.next_id;
         state.next_id += 1;
