@@ -105,22 +105,23 @@ impl<C: Commit, B: Publish> Settler<C, B> {
     async fn say_again(&self, assigned: Assigned, said: &mut Said) {
         let note = assigned.committed.and_then(|last| last.note.first);
         let Some((log, note)) = self.commit_log.as_ref().zip(note) else { return };
-        let record = commit_log::Record::new(&assigned.partition, &log.group, assigned.position, note);
-        self.publish_all(vec![record.to_publish(&log.topic)], "commit log").await;
+        let record = commit_log::record(&assigned.partition, &log.group, assigned.position, note);
+        self.publish_all(vec![commit_log::to_publish(&record, &log.topic)], "commit log").await;
         said.remember(assigned.partition, assigned.assignment, record);
     }
 
     async fn repeat(&self, said: &mut Said) {
         let Some(log) = &self.commit_log else { return };
         let due = said.take_due(log.heartbeat);
-        self.publish_all(due.iter().map(|record| record.to_publish(&log.topic)).collect(), "commit log").await;
+        let messages = due.iter().map(|record| commit_log::to_publish(record, &log.topic));
+        self.publish_all(messages.collect(), "commit log").await;
     }
 
     async fn append(&self, committed: &Committed, said: &mut Said) {
         let Some(log) = &self.commit_log else { return };
         let records = commit_log::records(committed, &log.group);
-        self.publish_all(records.iter().map(|(_, _, record)| record.to_publish(&log.topic)).collect(), "commit log")
-            .await;
+        let messages = records.iter().map(|(_, _, record)| commit_log::to_publish(record, &log.topic));
+        self.publish_all(messages.collect(), "commit log").await;
         for (partition, assignment, record) in records {
             said.remember(partition, assignment, record);
         }
