@@ -184,7 +184,7 @@ impl Reader {
         let (mut batch, mut credit, mut any) = (MessageBatch::default(), self.credits.available(), false);
         let mut line = self.group.line.take();
         for _ in 0..line.len() {
-            let (true, Some(number)) = (credit > 0, line.pop_front()) else { break };
+            let Some(number) = line.pop_front_if(|_| credit > 0) else { break };
             let stretch = self.read_partition(number, &mut batch, &mut credit);
             any |= stretch.count > 0;
             if stretch.more {

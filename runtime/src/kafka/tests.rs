@@ -47,9 +47,14 @@ fn source(brokers: &Brokers, read_ahead_bytes: usize) -> Source {
 
 async fn publish(brokers: &Brokers, values: impl Iterator<Item = Vec<u8>>) {
     let publisher = Publisher::new(brokers).unwrap();
-    let record =
-        |value| Record { topic: "events".into(), key: Some(vec![b'k']), value: Some(value), headers: Vec::new() };
-    for answer in futures::future::join_all(values.map(|value| publisher.publish(record(value)))).await {
+    let record = |(number, value): (usize, _)| Record {
+        topic: "events".into(),
+        key: Some(number.to_le_bytes().to_vec()),
+        value: Some(value),
+        headers: Vec::new(),
+    };
+    let records = values.enumerate().map(record);
+    for answer in futures::future::join_all(records.map(|record| publisher.publish(record))).await {
         answer.unwrap();
     }
 }
@@ -114,10 +119,10 @@ async fn what_is_read_exceeds_the_credit_by_one_message_at_most_when_sizes_jump(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_partition_that_was_read_to_its_end_is_read_again() {
-    const WAVE: usize = 600;
+async fn every_partition_is_read_again_after_its_end_and_after_the_credit_ran_out() {
+    const WAVE: usize = 3000;
     let (_broker, brokers) = broker(3);
-    let mut source = source(&brokers, 1 << 20);
+    let mut source = source(&brokers, 20_000);
     for _ in 0..3 {
         publish(&brokers, std::iter::repeat_n(b"one".to_vec(), WAVE)).await;
         let mut read = 0;
