@@ -75,6 +75,14 @@ struct Value {
     counts: Option<Counts>,
 }
 
+impl Counts {
+    /// Every message has exactly one outcome.
+    pub fn is_complete(&self) -> bool {
+        let settled = self.inserted + self.skipped + self.unselected + self.replacements + self.rewrites;
+        self.messages == settled + self.dead_letters
+    }
+}
+
 impl Key {
     /// Reads `topic:partition:group`. The group may contain colons, a topic cannot.
     ///

@@ -1,4 +1,5 @@
-//! A real Apache Kafka of one broker (KRaft), with times that make tests quick.
+//! A real Apache Kafka of one broker (KRaft), with times that make tests quick. It listens in the clear, and with TLS where
+//! it is given certificates.
 
 use std::fs;
 use std::net::TcpStream;
@@ -13,7 +14,28 @@ use crate::{EngineError, kafka_jars};
 pub struct Kafka {
     server: Server,
     folder: PathBuf,
-    port: u16,
+    ports: Ports,
+}
+
+/// What a broker needs to listen with TLS: at one port clients show a certificate, at another they log in by
+/// SCRAM-SHA-256.
+#[derive(Clone, Debug)]
+pub struct Security {
+    /// The broker's key and certificate, one PEM file.
+    pub identity: PathBuf,
+    /// The authority of its clients' certificates, PEM.
+    pub clients: PathBuf,
+    pub user: String,
+    pub password: String,
+}
+
+/// The broker's own are free ones; `controller` is for itself.
+#[derive(Clone, Copy)]
+struct Ports {
+    plain: u16,
+    controller: u16,
+    ssl: u16,
+    sasl_ssl: u16,
 }
 
 const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qk";
@@ -33,18 +55,40 @@ impl Kafka {
     /// # Errors
     /// See [`EngineError`].
     pub fn start(folder: &Path) -> Result<Self, EngineError> {
-        let (port, controller) = (free_port(), free_port());
-        prepare(folder, fs::create_dir_all(folder))?;
-        let properties = folder.join("server.properties");
-        prepare(&properties, fs::write(&properties, properties_text(folder, port, controller)))?;
-        format(folder)?;
-        let server = run(folder, port)?;
-        Ok(Self { server, folder: folder.to_owned(), port })
+        Self::start_with(folder, None)
     }
 
-    /// `127.0.0.1:PORT`
+    /// The same, also listening with TLS.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn start_secured(folder: &Path, security: &Security) -> Result<Self, EngineError> {
+        Self::start_with(folder, Some(security))
+    }
+
+    fn start_with(folder: &Path, security: Option<&Security>) -> Result<Self, EngineError> {
+        let ports = Ports { plain: free_port(), controller: free_port(), ssl: free_port(), sasl_ssl: free_port() };
+        prepare(folder, fs::create_dir_all(folder))?;
+        let properties = folder.join("server.properties");
+        prepare(&properties, fs::write(&properties, properties_text(folder, ports, security)))?;
+        format(folder, security)?;
+        let server = run(folder, ports.plain)?;
+        Ok(Self { server, folder: folder.to_owned(), ports })
+    }
+
+    /// `127.0.0.1:PORT`, in the clear.
     pub fn bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.ports.plain)
+    }
+
+    /// `127.0.0.1:PORT` with TLS, for clients with a certificate; only of a secured broker.
+    pub fn ssl(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.ssl)
+    }
+
+    /// `127.0.0.1:PORT` with TLS, for users with a password; only of a secured broker.
+    pub fn sasl_ssl(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.sasl_ssl)
     }
 
     pub fn kill(&mut self) {
@@ -56,7 +100,7 @@ impl Kafka {
     /// # Errors
     /// See [`EngineError`].
     pub fn restart(&mut self) -> Result<(), EngineError> {
-        self.server = run(&self.folder, self.port)?;
+        self.server = run(&self.folder, self.ports.plain)?;
         Ok(())
     }
 }
@@ -74,10 +118,14 @@ fn java(class_path: &str, main: &str) -> Vec<String> {
     fixed.map(str::to_owned).collect()
 }
 
-fn format(folder: &Path) -> Result<(), EngineError> {
+fn format(folder: &Path, security: Option<&Security>) -> Result<(), EngineError> {
+    let user = security.map(|Security { user, password, .. }| {
+        ["--add-scram".to_owned(), format!("SCRAM-SHA-256=[name={user},password={password}]")]
+    });
     let formatted = Command::new("java")
         .args(java(&class_path()?, "kafka.tools.StorageTool"))
         .args(["format", "--ignore-formatted", "-t", CLUSTER_ID, "-c", "server.properties"])
+        .args(user.into_iter().flatten())
         .current_dir(folder)
         .stdin(Stdio::null())
         .output();
@@ -103,17 +151,21 @@ fn run(folder: &Path, port: u16) -> Result<Server, EngineError> {
     Ok(server)
 }
 
-fn properties_text(folder: &Path, port: u16, controller: u16) -> String {
-    let folder = folder.display();
+fn properties_text(folder: &Path, ports: Ports, security: Option<&Security>) -> String {
+    let (folder, Ports { plain, controller, .. }) = (folder.display(), ports);
+    let (listeners, more) = match security {
+        Some(security) => (listeners_with_tls(ports), tls_text(security)),
+        None => (String::new(), String::new()),
+    };
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{plain}{listeners}
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
 log.dirs={folder}/data
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
@@ -134,6 +186,25 @@ group.min.session.timeout.ms=500
 group.coordinator.append.linger.ms=0
 broker.heartbeat.interval.ms=200
 broker.session.timeout.ms=1000
+{more}"
+    )
+}
+
+fn listeners_with_tls(Ports { ssl, sasl_ssl, .. }: Ports) -> String {
+    format!(",SSL://127.0.0.1:{ssl},SASL_SSL://127.0.0.1:{sasl_ssl}")
+}
+
+fn tls_text(Security { identity, clients, .. }: &Security) -> String {
+    let (identity, clients) = (identity.display(), clients.display());
+    format!(
+        "ssl.keystore.type=PEM
+ssl.keystore.location={identity}
+ssl.truststore.type=PEM
+ssl.truststore.location={clients}
+listener.name.ssl.ssl.client.auth=required
+sasl.enabled.mechanisms=SCRAM-SHA-256
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=\
+  org.apache.kafka.common.security.scram.ScramLoginModule required;
 "
     )
 }

@@ -179,9 +179,9 @@ impl From<StartError> for Failure {
                 let hint = "hint: change the table (ALTER TABLE … ADD COLUMN), or use a module that fits it";
                 Failure::Differs(format!("{text}\n\n{hint}"))
             }
-            StartError::Module { error: Refusal::Table { .. }, .. }
-            | StartError::Kafka { .. }
-            | StartError::Fleet(_) => Failure::Unreachable(text),
+            StartError::Module { error: Refusal::Table { .. }, .. } | StartError::Fleet(_) => {
+                Failure::Unreachable(text)
+            }
             StartError::Module { error: Refusal::Sandbox(_), .. } | StartError::Threads { .. } => {
                 Failure::Running(text)
             }
@@ -192,6 +192,7 @@ impl From<StartError> for Failure {
                 error: Refusal::Fetch(_) | Refusal::Source(_) | Refusal::Module(_) | Refusal::SelfTest { .. },
                 ..
             }
+            | StartError::Kafka { .. }
             | StartError::Schema { .. } => Failure::Usage(text),
         }
     }

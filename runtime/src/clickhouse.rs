@@ -1,28 +1,35 @@
 //! ClickHouse over HTTP: an own small path, because a sink needs the same bytes again after any error, the exception's
-//! code, and a say in which host is asked. The only home of `hyper`.
+//! code, and a say in which host is asked. The only home of `hyper`; `hosts` chooses, `tls` says whom to trust.
 
 mod class;
+mod hosts;
 mod http;
 mod rewrite;
 mod statements;
 mod storage;
+mod tls;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::metrics::Metrics;
 use crate::secret::Secret;
+use hosts::{Another, Hosts};
 
 pub use class::Class;
 pub use http::Answer;
 pub use statements::statements;
 pub use storage::Storage;
+pub use tls::{Tls, TlsError, TlsFiles};
 
 /// A cluster to talk to.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `http://host:port` or `https://host:port`, in the order of preference.
     pub hosts: Vec<String>,
+    /// For the hosts with `https`.
+    pub tls: Tls,
     pub database: String,
     pub user: String,
     pub password: Secret,
@@ -34,8 +41,7 @@ pub struct Settings {
 pub struct Cluster {
     client: http::Client,
     settings: Settings,
-    /// Until when each host is passed over because it could not be reached.
-    passed_over: std::sync::Mutex<Vec<Option<Instant>>>,
+    hosts: Hosts,
 }
 
 /// A column as `DESCRIBE TABLE` tells it.
@@ -53,6 +59,9 @@ pub enum Error {
     /// Nobody was reached: nothing was sent.
     #[error("{host}: {cause}")]
     Connect { host: String, cause: String },
+    /// Client and server do not trust each other: nothing was sent.
+    #[error("{host}: {cause}")]
+    Tls { host: String, cause: String },
     /// The connection broke or the time was over: what the server did is not known.
     #[error("{host}: {cause}")]
     Transport { host: String, cause: String },
@@ -66,17 +75,19 @@ pub enum Error {
     Answer { host: String, text: String },
 }
 
-/// A host that was not reached is asked again after this long.
-const PASS_OVER: Duration = Duration::from_secs(10);
-
 impl Cluster {
     pub fn new(settings: Settings) -> Self {
-        let hosts = settings.hosts.len();
-        Self { client: http::Client::new(), settings, passed_over: std::sync::Mutex::new(vec![None; hosts]) }
+        let (client, hosts) = (http::Client::new(&settings.tls), Hosts::new(settings.hosts.clone()));
+        Self { client, settings, hosts }
     }
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// From now on the hosts that fail are counted.
+    pub fn report_to(&self, metrics: &Metrics) {
+        self.hosts.report_to(metrics);
     }
 
     /// Runs a statement; the answer is its output as text.
@@ -113,32 +124,20 @@ impl Cluster {
         timeout: Duration,
     ) -> Result<Answer, Error> {
         let mut last = None;
-        for index in self.order() {
+        for index in self.hosts.order() {
             let host = &self.settings.hosts[index];
             match self.client.post(host, &self.settings, parameters, body.clone(), timeout).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) if class::is_for_another_host(&error) => {
-                    self.pass_over(index);
-                    last = Some(error);
+                Ok(answer) => {
+                    self.hosts.answered(index);
+                    return Ok(answer);
                 }
-                Err(error) => return Err(error),
+                Err(error) => match self.hosts.failed(index, &error) {
+                    Another::Now => last = Some(error),
+                    Another::NextTime | Another::No => return Err(error),
+                },
             }
         }
         Err(last.unwrap_or_else(|| Error::Connect { host: String::new(), cause: "there are no hosts".into() }))
-    }
-
-    /// The hosts in order; those that lately failed come last.
-    fn order(&self) -> Vec<usize> {
-        let now = Instant::now();
-        let passed_over = self.passed_over.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut order: Vec<usize> = (0..passed_over.len()).collect();
-        order.sort_by_key(|index| passed_over[*index].is_some_and(|until| until > now));
-        order
-    }
-
-    fn pass_over(&self, index: usize) {
-        let mut passed_over = self.passed_over.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        passed_over[index] = Some(Instant::now() + PASS_OVER);
     }
 }
 

@@ -2,9 +2,11 @@
 //! `docs/configuration.md` explains every key.
 
 mod check;
+mod cluster;
 mod error;
 mod fetch;
 mod intake;
+mod kafka;
 mod modules;
 mod reference;
 mod scalar;
@@ -18,9 +20,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+pub use cluster::{Cluster, Tls};
 pub use error::{ConfigError, Problem};
 pub use fetch::Auth;
 pub use intake::{Schema, Select, Values};
+pub use kafka::Kafka;
 pub use modules::{Breaker, Control, InterruptionName, Module};
 pub use reference::{Property, Reference};
 pub use scalar::{Count, Duration, Ratio, Size, Text};
@@ -28,7 +32,6 @@ pub use slice::Slice;
 
 use crate::accumulate;
 use crate::dead_letter::Policy;
-use crate::kafka;
 use crate::outcome::Reason;
 
 /// A tidegate configuration.
@@ -56,38 +59,6 @@ pub struct Config {
     /// Folder for what must survive a restart: which module each pipeline runs. The user's state folder by default.
     #[serde(default)]
     pub state: Option<Text>,
-}
-
-/// The brokers that every pipeline reads from and publishes to.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Kafka {
-    /// `host:port`, several separated by commas.
-    pub brokers: Text,
-    /// Any property of librdkafka; those that tidegate decides are refused. Secrets by reference.
-    #[serde(default)]
-    #[schemars(with = "BTreeMap<String, Property>")]
-    pub properties: BTreeMap<String, Spanned<Property>>,
-}
-
-/// A ClickHouse cluster, reached over HTTP.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Cluster {
-    /// `http://host:port` or `https://host:port`; the first that answers is used.
-    #[schemars(with = "Vec<String>")]
-    pub hosts: Spanned<Vec<Text>>,
-    #[serde(default = "Text::default_word")]
-    pub database: Text,
-    #[serde(default = "Text::default_word")]
-    pub user: Text,
-    /// By reference: `{env: NAME}` or `{file: PATH}`.
-    #[serde(default)]
-    #[schemars(with = "Option<Reference>")]
-    pub password: Option<Spanned<Reference>>,
-    /// How long one request may take.
-    #[serde(default = "Duration::minute")]
-    pub timeout: Duration,
 }
 
 /// A table.
@@ -271,7 +242,7 @@ impl Config {
         }
     }
 
-    /// Reads and checks a file where it does not run; the secrets that are not there come with it.
+    /// Reads and checks a file where it does not run; the secrets and certificates that are not there come with it.
     ///
     /// # Errors
     /// Every other problem with its line and the way out.
@@ -286,7 +257,9 @@ impl Config {
         if !problems.is_empty() {
             return Err(ConfigError::of(path, problems));
         }
-        let missing = config.read_secrets(folder);
+        let mut missing = config.read_secrets(folder);
+        missing.extend(config.kafka.missing_files());
+        missing.extend(config.clickhouse.values_mut().filter_map(Cluster::read_files));
         Ok((config, (!missing.is_empty()).then(|| ConfigError::of(path, missing))))
     }
 
@@ -361,6 +334,8 @@ impl Config {
     }
 
     fn resolve_paths(&mut self, folder: &Path) {
+        self.kafka.resolve_paths(folder);
+        self.clickhouse.values_mut().for_each(|cluster| cluster.resolve_paths(folder));
         for module in self.modules.values_mut() {
             module.source.value.start_at(folder);
         }
@@ -392,12 +367,12 @@ impl Reset {
     }
 }
 
-impl From<Reset> for kafka::Reset {
+impl From<Reset> for crate::kafka::Reset {
     fn from(reset: Reset) -> Self {
         match reset {
-            Reset::Earliest => kafka::Reset::Earliest,
-            Reset::Latest => kafka::Reset::Latest,
-            Reset::Error => kafka::Reset::Error,
+            Reset::Earliest => Self::Earliest,
+            Reset::Latest => Self::Latest,
+            Reset::Error => Self::Error,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! committer  offset commits of what is written, for partitions still held
 //! publisher  records with acknowledgement
 //! tail       reading a topic without a group
+//! trouble    what goes wrong with the brokers, and the property to mend
 //! ```
 
 mod committer;
@@ -21,6 +22,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,6 +31,7 @@ use properties::Role;
 
 pub use committer::Committer;
 pub use embedded::EmbeddedBroker;
+pub use properties::refusal;
 pub use publisher::Publisher;
 pub use source::{Source, Stopper};
 pub use tail::{Seen, Tail, tail};
@@ -117,6 +120,10 @@ impl Brokers {
         config.set("bootstrap.servers", &self.bootstrap).set("client.id", "tidegate");
         for (name, value) in defaults {
             config.set(*name, *value);
+        }
+        // The paths of the OpenSSL that is built in are nobody's: look where systems keep their certificates.
+        if self.properties.get("security.protocol").is_some_and(|protocol| protocol.expose().contains("ssl")) {
+            config.set("ssl.ca.location", "probe");
         }
         for (name, value) in self.properties.iter().filter(|(name, _)| role.takes(name)) {
             config.set(name, value.expose());

@@ -10,6 +10,7 @@ use tidegate_rows::Layout;
 use crate::clickhouse::{self, Cluster};
 use crate::config::{self, Config};
 use crate::digest::{Digest, NoDigest};
+use crate::metrics::Metrics;
 use crate::module_source::{FetchError, Fetched, ModuleSource, Stamp, blocking};
 use crate::processor::{
     Engine, InstanceConfig, Interruption, Limits, LoadError, Module, Ready, SelfTestError, self_test,
@@ -72,16 +73,8 @@ pub enum Refusal {
 impl Loader {
     /// What is fetched and compiled is kept below `cache`.
     pub fn new(config: Arc<Config>, cache: &Path) -> Self {
-        let clusters = config.clickhouse.iter().map(|(name, cluster)| {
-            let settings = clickhouse::Settings {
-                hosts: cluster.hosts.value.iter().map(|host| host.0.clone()).collect(),
-                database: cluster.database.0.clone(),
-                user: cluster.user.0.clone(),
-                password: cluster.password.as_ref().map(|secret| secret.value.value()).unwrap_or_default(),
-                timeout: cluster.timeout.0,
-            };
-            (name.clone(), Arc::new(Cluster::new(settings)))
-        });
+        let clusters = config.clickhouse.iter();
+        let clusters = clusters.map(|(name, cluster)| (name.clone(), Arc::new(Cluster::new(cluster.settings()))));
         let clusters = Arc::new(clusters.collect());
         Self {
             config,
@@ -141,6 +134,11 @@ impl Loader {
     pub fn table(&self, storage: &str) -> (Arc<Cluster>, &str) {
         let storage = &self.config.storages[storage];
         (self.clusters[&storage.cluster.value.0].clone(), &storage.table.0)
+    }
+
+    /// From now on the clusters count which of their hosts fail.
+    pub fn report_to(&self, metrics: &Metrics) {
+        self.clusters.values().for_each(|cluster| cluster.report_to(metrics));
     }
 
     /// Compares the module's columns with the tables that the pipeline sends them to, and runs its self-test.

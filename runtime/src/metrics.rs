@@ -1,6 +1,8 @@
 //! Numbers for Prometheus. The only home of `prometheus_client`; stages call methods named after what happened.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod names;
+
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,6 +18,7 @@ use prometheus_client::registry::{Metric, Registry};
 use crate::offset::{Partition, Progress};
 use crate::outcome::{ModuleName, Reason};
 use crate::sink::Cost;
+use names::Names;
 
 /// All metrics of the process. Cheap to clone.
 #[derive(Clone)]
@@ -52,6 +55,11 @@ struct PartitionLabels {
     partition: i32,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct HostLabels {
+    host: String,
+}
+
 type Counters = Family<Labels, Counter>;
 type Histograms = Family<Labels, Histogram>;
 type Seconds = Gauge<f64, AtomicU64>;
@@ -67,6 +75,7 @@ struct Families {
     schema_invalid: Counters,
     errors: Counters,
     insert_errors: Counters,
+    host_errors: Family<HostLabels, Counter>,
     rewrite_rows_read: Counters,
     rewrite_bytes_read: Counters,
     rewrite_rows: Counters,
@@ -89,14 +98,6 @@ struct Families {
     position: Family<PartitionLabels, Gauge>,
 }
 
-/// Labels that come from modules, by the metric's pipeline and the kind of name. A module may call itself and its
-/// counters anything, and a pipeline may see a thousand versions of it: past the bound all are `other`.
-#[derive(Default)]
-struct Names(Mutex<BTreeMap<(String, &'static str), BTreeSet<String>>>);
-
-/// Names of a kind in a pipeline.
-const NAMES_MAX: usize = 100;
-
 impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("tidegate");
@@ -106,6 +107,10 @@ impl Metrics {
 
     pub fn pipeline(&self, name: &str) -> PipelineMetrics {
         PipelineMetrics { families: self.families.clone(), pipeline: name.to_owned() }
+    }
+
+    pub fn host_failed(&self, host: &str) {
+        self.families.host_errors.get_or_create(&HostLabels { host: host.to_owned() }).inc();
     }
 
     /// The exposition text.
@@ -120,15 +125,6 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Names {
-    fn bounded<'a>(&self, pipeline: &str, kind: &'static str, name: &'a str) -> &'a str {
-        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let names = all.entry((pipeline.to_owned(), kind)).or_default();
-        let known = names.contains(name) || (names.len() < NAMES_MAX && names.insert(name.to_owned()));
-        if known { name } else { "other" }
     }
 }
 
@@ -184,6 +180,12 @@ impl Families {
                 registry,
                 "insert_errors",
                 "Failed inserts and rewrites, of=storage:code",
+                Family::default(),
+            ),
+            host_errors: registered(
+                registry,
+                "host_errors",
+                "Requests that a ClickHouse host could not take",
                 Family::default(),
             ),
             rewrite_rows_read: registered(

@@ -129,6 +129,7 @@ impl Starter {
         metrics: &Metrics,
         status: &Status,
     ) -> Result<Running, StartError> {
+        self.control.loader.report_to(metrics);
         let mut furnished = Vec::new();
         for prepared in prepared {
             furnished.push(self.furnish(prepared, metrics, status).await?);

@@ -86,7 +86,8 @@ impl Status {
         let mut reasons = Vec::new();
         for (name, state) in &*self.lock() {
             if !state.joined {
-                reasons.push(format!("pipeline {name:?} has not joined its group yet"));
+                let why = state.last_error.as_ref().map(|told| format!(": {}", told.text)).unwrap_or_default();
+                reasons.push(format!("pipeline {name:?} has not joined its group yet{why}"));
             }
             if state.stopping {
                 reasons.push(format!("pipeline {name:?} is stopping"));
@@ -206,6 +207,8 @@ mod tests {
         let status = Status::new();
         let pipeline = status.pipeline("p");
         assert_eq!(status.not_ready(), ["pipeline \"p\" has not joined its group yet"]);
+        pipeline.last_error("b:9092: refused");
+        assert_eq!(status.not_ready(), ["pipeline \"p\" has not joined its group yet: b:9092: refused"]);
         let partition = Partition::new("events", 3);
         pipeline.assigned([(&partition, 5)].into_iter());
         assert!(status.not_ready().is_empty());

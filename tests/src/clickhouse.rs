@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tidegate::clickhouse::{Cluster, Settings};
+use tidegate::clickhouse::{Cluster, Settings, Tls};
 use tidegate::secret::Secret;
 
 /// A database of a server.
@@ -30,6 +30,7 @@ impl Database {
     pub fn cluster(&self) -> Arc<Cluster> {
         Arc::new(Cluster::new(Settings {
             hosts: vec![format!("http://127.0.0.1:{}", self.port)],
+            tls: Tls::default(),
             database: self.name.clone(),
             user: "default".into(),
             password: Secret::default(),

@@ -14,6 +14,7 @@ pub mod simulation;
 pub mod spoilt;
 pub mod swaps;
 pub mod tidegate;
+pub mod tls;
 pub mod variant;
 pub mod web;
 pub mod witness;

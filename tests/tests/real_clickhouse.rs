@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tidegate::block::BlockBuilder;
-use tidegate::clickhouse::{Cluster, Settings, Storage};
+use tidegate::clickhouse::{Cluster, Settings, Storage, Tls};
 use tidegate::error::Remedy;
 use tidegate::offset::Partition;
 use tidegate::outcome::Rewrite;
@@ -60,6 +60,7 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
 fn cluster(database: &str) -> Arc<Cluster> {
     Arc::new(Cluster::new(Settings {
         hosts: vec!["http://127.0.0.1:9".into(), servers::clickhouse()],
+        tls: Tls::default(),
         database: database.into(),
         user: "default".into(),
         password: Default::default(),

@@ -28,7 +28,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap::", &["runtime/src/cli"]),
     ("jsonschema::", &["runtime/src/schema.rs"]),
     ("reqwest::", &["runtime/src/module_source", "runtime/src/cli/module.rs", "sdk/client/src/clickhouse"]),
-    ("rustls::", &["runtime/src/module_source", "sdk/client/src/clickhouse"]),
+    ("rustls::", &["runtime/src/module_source", "runtime/src/clickhouse", "sdk/client/src/clickhouse"]),
     ("oci_client::", &["runtime/src/module_source"]),
     ("docker_credential::", &["runtime/src/module_source"]),
     ("semver::", &["runtime/src/module_source"]),

@@ -86,6 +86,7 @@ fn launcher() -> Result<Launcher, Failure> {
 async fn prepare_tables(engine: &ClickHouse, database: &str, files: &[PathBuf]) -> Result<(), Failure> {
     let settings = clickhouse::Settings {
         hosts: vec![engine.url()],
+        tls: clickhouse::Tls::default(),
         database: "default".into(),
         user: "default".into(),
         password: Secret::default(),

@@ -50,6 +50,7 @@ impl Error {
     pub fn class(&self) -> Class {
         match self {
             Error::Connect { .. } | Error::Transport { .. } | Error::Answer { .. } => Class::UnknownOutcome,
+            Error::Tls { .. } => Class::Operator,
             Error::Exception { code, text, .. } => Class::of(*code, text),
             Error::Status { status: 400..=499, .. } => Class::Operator,
             Error::Status { .. } => Class::UnknownOutcome,
@@ -62,11 +63,6 @@ impl Error {
             _ => None,
         }
     }
-}
-
-/// Nothing reached this host, or it says that it cannot and another may.
-pub(super) fn is_for_another_host(error: &Error) -> bool {
-    matches!(error, Error::Connect { .. }) || error.class() == Class::Replica
 }
 
 #[cfg(test)]

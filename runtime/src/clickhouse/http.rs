@@ -11,7 +11,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Deserialize;
 
-use super::{Error, Settings};
+use super::{Error, Settings, Tls, tls};
 
 /// Connections, reused while the server keeps them.
 pub(super) struct Client(hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
@@ -41,14 +41,14 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const TEXT_BYTES_MAX: usize = 500;
 
 impl Client {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(trust: &Tls) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(KEEPALIVE));
         tcp.enforce_http(false);
         let tls = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_webpki_roots()
+            .with_tls_config(trust.config())
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
@@ -102,14 +102,29 @@ fn summary(headers: &HeaderMap) -> Summary {
 }
 
 fn of_transport(host: &str, error: &hyper_util::client::legacy::Error) -> Error {
-    let mut cause = error.to_string();
+    if let Some(cause) = tls::refusal(error) {
+        return Error::Tls { host: host.to_owned(), cause };
+    }
+    let (mut cause, mut maybe_https) = (error.to_string(), false);
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
         cause = inner.to_string();
+        maybe_https |= host.starts_with("http://") && is_like_https(inner);
         source = inner.source();
+    }
+    if maybe_https {
+        cause += " (or is this its HTTPS port? then write https://)";
     }
     let host = host.to_owned();
     if error.is_connect() { Error::Connect { host, cause } } else { Error::Transport { host, cause } }
+}
+
+/// An HTTPS port answers HTTP with an alert, or closes.
+fn is_like_https(error: &(dyn std::error::Error + 'static)) -> bool {
+    let of_http = error.downcast_ref::<hyper::Error>();
+    let of_tcp = error.downcast_ref::<std::io::Error>();
+    of_http.is_some_and(|error| error.is_parse() || error.is_incomplete_message())
+        || of_tcp.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
 }
 
 /// Old servers tell the code in the text only: `Code: 60, e.displayText() = …`.

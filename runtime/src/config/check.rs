@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_saphyr::Spanned;
 
 use super::error::{Problem, hint};
-use super::{Config, Pipeline, PolicyName, Property, StorageBatch, Text, reason};
+use super::{Config, Pipeline, PolicyName, Text, reason};
 use crate::outcome::Reason;
 
 /// Every problem of a configuration that could be parsed.
@@ -21,7 +21,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
         }
         Some(_) => {}
     }
-    found.kafka(config);
+    found.kafka(&config.kafka);
     found.modules(config);
     found.clusters(config);
     found.admin(config);
@@ -35,27 +35,6 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     found.0
 }
 
-/// Properties that decide correctness; changing them would lose or double rows.
-const OURS: &[&str] = &[
-    "group.id",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.partition.eof",
-    "auto.offset.reset",
-    "bootstrap.servers",
-    "metadata.broker.list",
-    "partition.assignment.strategy",
-    "acks",
-    "request.required.acks",
-    "enable.idempotence",
-];
-
-/// Properties that are not written into a file, by the endings of librdkafka's names.
-fn is_secret(property: &str) -> bool {
-    let endings = [".password", ".passphrase", ".secret", ".key.pem"];
-    endings.iter().any(|ending| property.ends_with(ending)) || property == "sasl.oauthbearer.config"
-}
-
 /// More rows than this in one insert would be cut into several blocks by ClickHouse.
 const ROWS_MAX: u64 = 1_000_000;
 
@@ -64,18 +43,6 @@ pub(super) struct Found(Vec<Problem>);
 impl Found {
     pub(super) fn at<T>(&mut self, place: &Spanned<T>, text: String, hint: impl Into<String>) {
         self.0.push(Problem::new(place.referenced, text, Some(hint.into())));
-    }
-
-    fn kafka(&mut self, config: &Config) {
-        for (name, value) in &config.kafka.properties {
-            if OURS.contains(&name.as_str()) {
-                let text = format!("kafka property {name:?} is decided by tidegate");
-                self.at(value, text, "remove it; what it guards is nothing lost and nothing ahead of itself");
-            } else if is_secret(name) && matches!(value.value, Property::Literal(_)) {
-                let text = format!("the secret {name:?} is written here");
-                self.at(value, text, format!("refer to it: {name}: {{env: NAME}} or {{file: PATH}}"));
-            }
-        }
     }
 
     fn modules(&mut self, config: &Config) {
@@ -97,32 +64,6 @@ impl Found {
             if source.value.is_in_the_clear() && !module.insecure {
                 let text = format!("module {name:?} sends its secret over plain HTTP");
                 self.at(source, text, "use https://, or write insecure: true if the network is yours");
-            }
-        }
-    }
-
-    fn clusters(&mut self, config: &Config) {
-        for (name, cluster) in &config.clickhouse {
-            if cluster.hosts.value.is_empty() {
-                let text = format!("cluster {name:?} has no hosts");
-                self.at(&cluster.hosts, text, "write hosts: [\"http://host:8123\"]");
-            }
-            for host in &cluster.hosts.value {
-                if host.0.contains('@') {
-                    let text = format!("cluster {name:?} has a host with a user or a password in its URL");
-                    self.at(&cluster.hosts, text, "write user: and password: beside hosts:");
-                } else if !host.0.starts_with("http://") && !host.0.starts_with("https://") {
-                    let text = format!("cluster {name:?} has host {:?}", host.0);
-                    self.at(&cluster.hosts, text, "a host is http://HOST:PORT or https://HOST:PORT");
-                }
-            }
-        }
-        for (name, storage) in &config.storages {
-            self.known(&storage.cluster, &config.clickhouse, &format!("storage {name:?}"), "cluster");
-            let StorageBatch { rows, bytes } = &storage.batch;
-            if rows.is_some_and(|rows| rows.0 == 0) || bytes.is_some_and(|bytes| bytes.0 == 0) {
-                let text = format!("storage {name:?} takes batches of nothing");
-                self.at(&storage.cluster, text, "write rows: and bytes: of 1 at least, or leave them out");
             }
         }
     }
@@ -255,7 +196,7 @@ impl Found {
         }
     }
 
-    fn known<T>(&mut self, name: &Spanned<Text>, all: &BTreeMap<String, T>, who: &str, what: &str) {
+    pub(super) fn known<T>(&mut self, name: &Spanned<Text>, all: &BTreeMap<String, T>, who: &str, what: &str) {
         if !all.contains_key(&name.value.0) {
             let known: Vec<&str> = all.keys().map(String::as_str).collect();
             let text = format!("{who} names {what} {:?}", name.value.0);

@@ -62,6 +62,8 @@ impl Problem {
 impl ConfigError {
     pub(super) fn of(path: &Path, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.at);
+        // What stands for several slices is wrong once.
+        problems.dedup();
         Self { path: path.to_owned(), problems }
     }
 

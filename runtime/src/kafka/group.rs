@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::queue::{Line, Queue};
+use super::trouble::Trouble;
 use super::{Error, Observers, REQUEST_TIMEOUT, Reset, Settings};
 use crate::message::Parts;
 use crate::offset::{Assignment, Partition, Range};
@@ -58,7 +59,7 @@ pub(super) struct Held {
 }
 
 /// The consumer's callbacks.
-pub(super) struct Callbacks(pub(super) Arc<Group>);
+pub(super) struct Callbacks(pub(super) Arc<Group>, pub(super) Trouble);
 
 /// How often a drain looks whether there is still a reason to go on.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -311,8 +312,9 @@ fn drain_limit(drain_timeout: Duration, poll_interval_max: Duration) -> Duration
 
 impl ClientContext for Callbacks {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "kafka client");
-        self.0.observers.tell(|_, status| status.last_error(&format!("{error}: {reason}")));
+        let text = self.1.tell(&error, reason);
+        tracing::warn!(error = text, "kafka client");
+        self.0.observers.tell(|_, status| status.last_error(&text));
     }
 }
 

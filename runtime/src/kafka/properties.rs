@@ -1,5 +1,8 @@
 //! Which of librdkafka's properties are for which client: one section of the configuration serves both, and librdkafka
-//! warns of those that mean nothing to it (CONFIGURATION.md, column C/P).
+//! warns of those that mean nothing to it (CONFIGURATION.md, column C/P). And whether they are properties at all.
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
 
 /// What a client is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,15 @@ impl Role {
             Role::Producer => CONSUMER_ONLY,
         };
         !of_the_other.contains(&property)
+    }
+}
+
+/// Why librdkafka does not take a property. Nothing is contacted.
+pub fn refusal(property: &str, value: &str) -> Option<String> {
+    let mut config = ClientConfig::new();
+    match config.set(property, value).create_native_config().err()? {
+        KafkaError::ClientConfig(_, text, ..) => Some(text),
+        error => Some(error.to_string()),
     }
 }
 

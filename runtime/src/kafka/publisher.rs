@@ -10,14 +10,16 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::util::Timeout;
 
+use super::trouble::Trouble;
 use super::{Brokers, Error, Role};
 use crate::publish::{Publish, PublishError, Record};
 
 /// An idempotent producer, made anew after an error that it cannot survive.
 #[derive(Clone)]
 pub struct Publisher {
+    brokers: Brokers,
     config: ClientConfig,
-    producer: Arc<Mutex<FutureProducer>>,
+    producer: Arc<Mutex<FutureProducer<Trouble>>>,
 }
 
 impl Publisher {
@@ -37,17 +39,18 @@ impl Publisher {
             ],
         );
         config.set("acks", "all").set("enable.idempotence", "true");
-        let producer = config.create().map_err(|error| Error::Client(error.to_string()))?;
-        Ok(Self { config, producer: Arc::new(Mutex::new(producer)) })
+        let producer =
+            config.create_with_context(Trouble::new(brokers)).map_err(|error| Error::Client(error.to_string()))?;
+        Ok(Self { brokers: brokers.clone(), config, producer: Arc::new(Mutex::new(producer)) })
     }
 
-    fn producer(&self) -> FutureProducer {
+    fn producer(&self) -> FutureProducer<Trouble> {
         self.producer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// A fatal error stays: with this client nothing would ever be published again.
     fn make_anew(&self) {
-        match self.config.create() {
+        match self.config.create_with_context(Trouble::new(&self.brokers)) {
             Ok(producer) => *self.producer.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = producer,
             Err(error) => tracing::error!(%error, "no new producer to be had"),
         }
@@ -60,6 +63,8 @@ impl Publisher {
             for topic in topics {
                 if let Err(error) = producer.client().fetch_metadata(Some(&topic), Duration::from_secs(10)) {
                     tracing::warn!(topic, %error, "metadata not to be had yet");
+                    // Nor would there be any of the others.
+                    break;
                 }
             }
         });

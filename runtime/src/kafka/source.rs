@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::committer::Committer;
 use super::group::{Callbacks, Group};
 use super::queue::QueueError;
+use super::trouble::Trouble;
 use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Brokers, Error, Observers, REQUEST_TIMEOUT, Role, Settings};
 use crate::credit::Credits;
 use crate::message::MessageBatch;
@@ -153,7 +154,8 @@ impl Reader {
             .set("enable.partition.eof", "false")
             .set("auto.offset.reset", "error");
         let client = |error: KafkaError| Error::Client(error.to_string());
-        let consumer: BaseConsumer<Callbacks> = config.create_with_context(Callbacks(group.clone())).map_err(client)?;
+        let callbacks = Callbacks(group.clone(), Trouble::new(brokers));
+        let consumer: BaseConsumer<Callbacks> = config.create_with_context(callbacks).map_err(client)?;
         consumer.subscribe(&[&group.topic]).map_err(client)?;
         let credits = Credits::new(settings.read_ahead_bytes);
         credits.wake_on_return(thread::current());
@@ -276,7 +278,6 @@ impl Reader {
     }
 
     fn trouble(&self, error: &KafkaError) {
-        self.group.observers.tell(|_, status| status.last_error(&error.to_string()));
         if let Some((code, text)) = self.consumer.client().fatal_error() {
             let cause = format!("{code}: {text}");
             return self.group.fail(Error::Read { topic: self.group.topic.to_string(), cause });

@@ -1,14 +1,17 @@
 //! Questions about topics.
 
 use std::ffi::CString;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::metadata::Metadata;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
+use super::trouble::Trouble;
 use super::{Brokers, REQUEST_TIMEOUT, Role};
 
 /// Why a topic cannot be used.
@@ -20,31 +23,52 @@ pub enum TopicError {
     Unknown { topic: String },
 }
 
+/// How long a client is listened to that could not do what it was asked to.
+const TELLING: Duration = Duration::from_millis(300);
+
 /// Number of partitions of each topic. Blocks.
 ///
 /// # Errors
 /// One for each topic that is not there; one for all if no broker answers.
 pub fn partitions(brokers: &Brokers, topics: &[String]) -> Vec<Result<usize, TopicError>> {
-    let unreachable = |cause: String| TopicError::Unreachable { brokers: brokers.bootstrap.clone(), cause };
-    let consumer: BaseConsumer = match brokers.config(Role::Consumer, &[("allow.auto.create.topics", "false")]).create()
-    {
+    let unreachable = |cause: String| {
+        let error = TopicError::Unreachable { brokers: brokers.bootstrap.clone(), cause };
+        vec![Err(error); topics.len()]
+    };
+    let config = brokers.config(Role::Consumer, &[("allow.auto.create.topics", "false")]);
+    let consumer: BaseConsumer<Trouble> = match config.create_with_context(Trouble::new(brokers)) {
         Ok(consumer) => consumer,
-        Err(error) => return vec![Err(unreachable(error.to_string())); topics.len()],
+        Err(error) => return unreachable(error.to_string()),
     };
-    let ask = |topic: &String| {
-        let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT / 3);
-        let metadata = metadata.map_err(|error| unreachable(error.to_string()))?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic);
-        let unknown = Err(TopicError::Unknown { topic: topic.clone() });
-        let Some(found) = found else { return unknown };
-        match found.error() {
-            Some(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => unknown,
-            Some(code) => Err(unreachable(format!("topic {topic:?}: {}", RDKafkaErrorCode::from(code)))),
-            None if found.partitions().is_empty() => unknown,
-            None => Ok(found.partitions().len()),
+    let mut counts = Vec::new();
+    for topic in topics {
+        match consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT / 3) {
+            Ok(metadata) => counts.push(count(&metadata, topic, &brokers.bootstrap)),
+            Err(error) => {
+                // What went wrong meanwhile waits to be told.
+                let started = Instant::now();
+                while started.elapsed() < TELLING {
+                    drop(consumer.poll(TELLING / 10));
+                }
+                return unreachable(consumer.context().last().unwrap_or_else(|| error.to_string()));
+            }
         }
-    };
-    topics.iter().map(ask).collect()
+    }
+    counts
+}
+
+fn count(metadata: &Metadata, topic: &str, brokers: &str) -> Result<usize, TopicError> {
+    let unknown = Err(TopicError::Unknown { topic: topic.to_owned() });
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return unknown };
+    match found.error() {
+        Some(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => unknown,
+        Some(code) => {
+            let cause = format!("topic {topic:?}: {}", RDKafkaErrorCode::from(code));
+            Err(TopicError::Unreachable { brokers: brokers.to_owned(), cause })
+        }
+        None if found.partitions().is_empty() => unknown,
+        None => Ok(found.partitions().len()),
+    }
 }
 
 /// Makes a compacted topic of one partition, unless it is there.

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::super::{Failure, block_on};
 use super::sources::{LOCK, PROJECT, SAMPLE, SAMPLE_IMPORTS, SAMPLE_STRUCTS, TOOLCHAIN, VENDORED, VENDORED_WORKSPACE};
 use super::table::Described;
-use crate::clickhouse::{Cluster, Settings, quoted};
+use crate::clickhouse::{Cluster, Settings, Tls, quoted};
 use crate::config::Config;
 use crate::secret::Secret;
 use crate::start::loader;
@@ -164,6 +164,7 @@ fn from_table(args: &NewArgs, table: &str) -> Result<Parts, Failure> {
 fn settings(args: &NewArgs) -> Settings {
     Settings {
         hosts: vec![args.clickhouse.clone()],
+        tls: Tls::default(),
         database: "default".into(),
         user: args.user.clone(),
         password: std::env::var(&args.password_env).map(Secret::new).unwrap_or_default(),
