@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tidegate import follower as f
 from tidegate import gate as g
 from tidegate import waiters as w
@@ -56,7 +57,7 @@ def test_the_waiters_do_what_the_vectors_say(case: Case) -> None:
 
 
 def test_every_invariant_of_a_follower_is_shown() -> None:
-    """Of the fifteen, these are about the host: truth (1), prefix commits (2) and the order of commit and record (3)."""
+    """Of the fifteen, these are about the host: truth (1), prefix commits (2), the order of commit and record (3)."""
     cases = read("follower.json") + read("waiters.json")
     assert {shown for case in cases for shown in case["shows"]} == set(range(4, 16))
 

@@ -1,10 +1,11 @@
 """Downstream of tidegate: readers that wait exactly as long as they must.
 
 A `CommitLog` knows how far each group has written; `CommitLog.wait_for` waits until one message is written; a
-`SynchronizedConsumer` hands out messages only when every followed group has written them; a `Reader` asks ClickHouse such that
-the answer has it.
+`SynchronizedConsumer` hands out messages only when every followed group has written them; a `Reader` asks ClickHouse
+such that the answer has it.
 
-What decides is pure: `Follower` and `Waiters` know neither Kafka nor a clock, and run the same vectors as the Rust crate.
+What decides is pure: `Follower` and `Waiters` know neither Kafka nor a clock, and run the same vectors as the Rust
+crate.
 """
 
 from tidegate.commit_log import CommitLog
@@ -37,8 +38,8 @@ __all__ = [
     "SynchronizedConsumer",
     "Token",
     "TokenError",
-    "Unreachable",
     "UnknownConsistency",
+    "Unreachable",
     "WaitError",
     "WaitTimedOut",
     "Waiters",

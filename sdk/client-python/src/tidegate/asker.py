@@ -14,7 +14,7 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, TopicDescription
+from confluent_kafka.admin import AdminClient
 
 from tidegate.gate import AskFailed, Committed, Fact, Topic
 from tidegate.record import Key
@@ -31,16 +31,21 @@ _REQUEST_TIMEOUT = 5.0
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 
 # Of consumers only: librdkafka warns of them where a client consumes nothing.
-_OF_CONSUMERS = ("group.", "auto.offset.", "enable.auto.", "enable.partition.eof", "session.", "heartbeat.")
-_OF_CONSUMERS += (
-    "max.poll.",
+_OF_CONSUMERS = (
     "allow.auto.create.topics",
-    "partition.assignment.",
-    "fetch.",
-    "queued.",
-    "isolation.",
+    "auto.offset.",
     "check.crcs",
     "consume.",
+    "enable.auto.",
+    "enable.partition.eof",
+    "fetch.",
+    "group.",
+    "heartbeat.",
+    "isolation.",
+    "max.poll.",
+    "partition.assignment.",
+    "queued.",
+    "session.",
 )
 
 _OF_MEMBERS = ("group.protocol", "group.remote.assignor", "group.instance.id", "on_commit")
@@ -167,7 +172,7 @@ class Asker:
             logger.warning("commit log %s could not be looked at: %s", topic, error)
             return None
 
-    def _descriptions(self, names: Collection[str]) -> dict[str, Future[TopicDescription]]:
+    def _descriptions(self, names: Collection[str]) -> dict[str, Future[Any]]:
         if not names:
             return {}
         return self._admin.describe_topics(TopicCollection(list(names)), request_timeout=_REQUEST_TIMEOUT)

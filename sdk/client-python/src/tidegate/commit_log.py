@@ -17,8 +17,8 @@ from tidegate.shared import LogStatus, Shared
 class CommitLog:
     """A commit log that is being read, in threads of its own, until it is closed.
 
-    Nothing is waited for when it is made: until the log is read to its end, everything is closed. All methods may be called
-    from any thread.
+    Nothing is waited for when it is made: until the log is read to its end, everything is closed. All methods may be
+    called from any thread.
     """
 
     def __init__(
@@ -32,19 +32,19 @@ class CommitLog:
     ) -> None:
         """Begins to read.
 
-        `config` is that of any `confluent_kafka.Consumer` and says how to connect; what it says of groups and positions is
-        not used. A broker that does not answer, or a log that is not there, is waited for. Raises
+        `config` is that of any `confluent_kafka.Consumer` and says how to connect; what it says of groups and
+        positions is not used. A broker that does not answer, or a log that is not there, is waited for. Raises
         `confluent_kafka.KafkaException` if the configuration is not valid.
 
-        `repair`: for how many seconds somebody waits for a group before the group itself is asked what it has committed
-        (needs the right to DESCRIBE the group); a partition opens only when its groups have been asked once. `None`: groups
-        are never asked; then a record that is lost is waited for until it is written again, and a topic made anew is only
-        told from the earlier one if its records carry ids or epochs.
+        `repair`: for how many seconds somebody waits for a group before the group itself is asked what it has
+        committed (needs the right to DESCRIBE the group); a partition opens only when its groups have been asked
+        once. `None`: groups are never asked; then a record that is lost is waited for until it is written again, and
+        a topic made anew is only told from the earlier one if its records carry ids or epochs.
 
         `refresh`: how often, in seconds, the partitions of the log and the ids of the topics are looked at.
 
-        `listener` hears every fact about the log and the topics, in the order in which they are learnt. It must return at
-        once.
+        `listener` hears every fact about the log and the topics, in the order in which they are learnt. It must
+        return at once.
         """
         self._asker = Asker(config)
         self._shared = Shared(repair, self._asker, listener)
@@ -58,8 +58,8 @@ class CommitLog:
     def wait_for(self, token: Token, groups: Sequence[str], timeout: float) -> None:
         """Waits until all of these groups have written everything before the token's position.
 
-        `timeout` is in seconds and kept to within 100 ms. Waiting polls nothing. Raises `WaitTimedOut`, which says how far
-        each group has come, `CommitLogEnded`, and `ValueError` without groups.
+        `timeout` is in seconds and kept to within 100 ms. Waiting polls nothing. Raises `WaitTimedOut`, which says
+        how far each group has come, `CommitLogEnded`, and `ValueError` without groups.
         """
         answer = self._begin(token, groups, timeout)
         try:

@@ -1,5 +1,5 @@
-"""Consistency profiles, as a read needs them. What they ask of the insert is the writer's to do: without it they promise
-nothing."""
+"""Consistency profiles, as a read needs them. What they ask of the insert is the writer's to do: without it they
+promise nothing."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Consistency(Enum):
     EVENTUAL = "eventual"
     """Nothing, for nothing: any replica answers, however far behind."""
     IN_ORDER = "in-order"
-    """The first replica that is healthy answers, which is the one that inserts go to: one's own writes are seen while it
-    stays up. It carries the load."""
+    """The first replica that is healthy answers, which is the one that inserts go to: one's own writes are seen while
+    it stays up. It carries the load."""
     IN_ORDER_QUORUM = "in-order+quorum"
     """As `IN_ORDER`, and another replica of the quorum has the rows when the first one fails."""
     QUORUM = "quorum"
@@ -43,8 +43,8 @@ class Consistency(Enum):
     """A replica that lacks confirmed parts refuses, and the next is asked: 1–10 ms for a look into the keeper. Needs
     inserts with `insert_quorum_parallel=0`, else the answer is silently stale."""
     SYNCED = "synced"
-    """The replica that answers first fetches what it lacks (`SYSTEM SYNC REPLICA … LIGHTWEIGHT`, ClickHouse 23.5): needs
-    that privilege, and the tables named with the query."""
+    """The replica that answers first fetches what it lacks (`SYSTEM SYNC REPLICA … LIGHTWEIGHT`, ClickHouse 23.5):
+    needs that privilege, and the tables named with the query."""
     SHARD_LOCAL = "shard-local"
     """The one node that is written to is read; there is no other."""
 

@@ -1,8 +1,9 @@
 """The synchronized consumer as a state machine: facts and messages in, deliveries out.
 
-No I/O, no clock but the one that is passed in. The numbers are the invariants in `sdk/client/README.md`. Whoever drives it
-gives it messages only of partitions that are `readable`, and does what comes out. A message that is not written yet stays in
-the hand of the driver, one per partition, until a `Deliver` or `Drop` of it comes out: no other partition waits (11).
+No I/O, no clock but the one that is passed in. The numbers are the invariants in `sdk/client/README.md`. Whoever
+drives it gives it messages only of partitions that are `readable`, and does what comes out. A message that is not
+written yet stays in the hand of the driver, one per partition, until a `Deliver` or `Drop` of it comes out: no other
+partition waits (11).
 """
 
 from __future__ import annotations
@@ -147,8 +148,9 @@ class Follower:
     def __init__(self, groups: Sequence[str], repair_ms: int | None) -> None:
         """Follows all of these groups: a message is delivered when the last of them has written it.
 
-        With `repair_ms`, groups are asked what they have committed before a partition opens, and again when a message has
-        been in hand for so many milliseconds (12). Raises `ValueError` without groups: there would be nothing to wait for.
+        With `repair_ms`, groups are asked what they have committed before a partition opens, and again when a message
+        has been in hand for so many milliseconds (12). Raises `ValueError` without groups: there would be nothing to
+        wait for.
         """
         if not groups:
             raise ValueError("a synchronized consumer follows at least one group")

@@ -24,7 +24,7 @@ from tidegate.watermark import Mark, Rewind, Watermarks
 class LogPartitions(NamedTuple):
     """So many partitions has the commit log."""
 
-    count: int
+    partitions: int
 
 
 class LogEnd(NamedTuple):

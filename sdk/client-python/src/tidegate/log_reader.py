@@ -135,5 +135,7 @@ def _fact(message: Message) -> Fact:
     if value is None:
         return Tombstone(Key.decode(key))
     headers = message.headers() or []
-    times = (time for name, time in headers if name == "orig_message_ts")
-    return Record.decode(key, value, next(times, None))
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    times = (time for name, time in pairs if name == "orig_message_ts")
+    time_of_header = next(times, None)
+    return Record.decode(key, value, time_of_header if isinstance(time_of_header, bytes) else None)

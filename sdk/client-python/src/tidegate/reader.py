@@ -1,8 +1,8 @@
 """Reading rows such that the answer has what was waited for.
 
-SELECTs over ClickHouse's HTTP interface, with the settings of a consistency profile sent with each of them, never set for
-all. The commit log says that a group has written; it does not say that every replica shows it. A reader that needs both waits
-first, and then reads with the profile of the storage.
+SELECTs over ClickHouse's HTTP interface, with the settings of a consistency profile sent with each of them, never set
+for all. The commit log says that a group has written; it does not say that every replica shows it. A reader that
+needs both waits first, and then reads with the profile of the storage.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class Query:
     """With its FORMAT; parameters as ClickHouse writes them: `{name:Type}`."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     merged: bool = False
-    """Shows of rows that were replaced only the last version (`FINAL` for all tables of the query): every part is read and
-    merged, which costs several times the query without it."""
+    """Shows of rows that were replaced only the last version (`FINAL` for all tables of the query): every part is
+    read and merged, which costs several times the query without it."""
     filters: Mapping[str, str] = field(default_factory=dict)
     """Shows of a table only what fulfils the condition, in the query as it is: cheaper than `merged` where flags of
-    replacements say which groups to leave out (`{"errors": "group_id NOT IN (7, 8)"}`). The condition is SQL: compose it of
-    numbers, not of foreign text."""
+    replacements say which groups to leave out (`{"errors": "group_id NOT IN (7, 8)"}`). The condition is SQL: compose
+    it of numbers, not of foreign text."""
     tables: Sequence[str] = ()
     """Tables that are read, which consistency `synced` brings up to date first."""
 
@@ -93,8 +93,8 @@ class Reader:
     ) -> None:
         """`hosts` are `http://host:port`, in the order of the cluster's configuration.
 
-        `timeout`, in seconds, is that of one request to one host, also for connecting. Raises `ValueError` if no host is
-        named.
+        `timeout`, in seconds, is that of one request to one host, also for connecting. Raises `ValueError` if no host
+        is named.
         """
         if isinstance(hosts, str) or not hosts:
             raise ValueError("no host is named to read from\nhint: give a list, as [http://127.0.0.1:8123]")
@@ -111,8 +111,8 @@ class Reader:
     def query(self, query: Query) -> bytes:
         """The answer in the query's FORMAT, whole.
 
-        A host that cannot be reached, or that lacks what the profile asks for, is passed over for the next where the profile
-        allows it. Raises `ReadError`; of several hosts, that of the last.
+        A host that cannot be reached, or that lacks what the profile asks for, is passed over for the next where the
+        profile allows it. Raises `ReadError`; of several hosts, that of the last.
         """
         if self._consistency is Consistency.SYNCED and not query.tables:
             raise NoTables

@@ -51,9 +51,9 @@ _LOOK_EVERY = 0.01
 class SynchronizedConsumer:
     """Reads topics as a member of a consumer group, up to what other groups have written.
 
-    It is polled like `confluent_kafka.Consumer`, by one thread, at least every `max.poll.interval.ms`. Messages of a partition
-    come in order, each once in an assignment. Offsets are committed by whoever reads, with `commit`; nothing is committed by
-    itself, because a message in hand is not read yet.
+    It is polled like `confluent_kafka.Consumer`, by one thread, at least every `max.poll.interval.ms`. Messages of a
+    partition come in order, each once in an assignment. Offsets are committed by whoever reads, with `commit`;
+    nothing is committed by itself, because a message in hand is not read yet.
     """
 
     def __init__(
@@ -71,10 +71,11 @@ class SynchronizedConsumer:
     ) -> None:
         """Subscribes to the topics.
 
-        `config` is that of any `confluent_kafka.Consumer`, with its `group.id`; `enable.auto.commit` is off, whatever it says.
-        A message is handed out when all `groups` have written it. `repair` and `refresh` are those of `CommitLog`, in
-        seconds. `on_lost` is called for partitions that another may have by now; without it, `on_revoke` is. Raises
-        `ValueError` without groups, and `confluent_kafka.KafkaException` if the configuration is not valid.
+        `config` is that of any `confluent_kafka.Consumer`, with its `group.id`; `enable.auto.commit` is off, whatever
+        it says. A message is handed out when all `groups` have written it. `repair` and `refresh` are those of
+        `CommitLog`, in seconds. `on_lost` is called for partitions that another may have by now; without it,
+        `on_revoke` is. Raises `ValueError` without groups, and `confluent_kafka.KafkaException` if the configuration
+        is not valid.
         """
         if isinstance(groups, str) or not groups:
             raise ValueError("no group is followed\nhint: give a list of the consumer groups that write what is read")
@@ -106,8 +107,8 @@ class SynchronizedConsumer:
         """The next message that all groups have written; none when there is none in so many seconds.
 
         `None` waits for ever. It wakes when a message or a record comes; rebalances happen in here. Raises
-        `confluent_kafka.KafkaException` with what Kafka says, and the consumer goes on: poll again. Raises `CommitLogEnded`
-        when no record will ever come.
+        `confluent_kafka.KafkaException` with what Kafka says, and the consumer goes on: poll again. Raises
+        `CommitLogEnded` when no record will ever come.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:

@@ -76,7 +76,8 @@ class Waiters:
         """
         self._gate = Gate(repair_ms)
         self._waits: dict[int, Wait] = {}
-        # Each waiter stands at one key at a time, the first of its groups that is not there yet: (position, id), sorted.
+        # Each waiter stands at one key at a time, the first of its groups that is not there yet: (position, id),
+        # sorted.
         self._standing: dict[Key, list[tuple[int, int]]] = {}
         # How many of these keys each topic has.
         self._topics: Counter[str] = Counter()

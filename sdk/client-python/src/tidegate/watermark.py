@@ -1,5 +1,5 @@
-"""What a commit log has said so far: the highest record of every key, whether its end has been reached, and which topics
-the records are about. Records may come in any order, doubled, and from several partitions."""
+"""What a commit log has said so far: the highest record of every key, whether its end has been reached, and which
+topics the records are about. Records may come in any order, doubled, and from several partitions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tidegate.record import Key, Record
 class Mark(NamedTuple):
     """How far a group has written a partition.
 
-    Ordered by epoch, then by position, so that a group can go back on purpose and a late record of an earlier life changes
-    nothing.
+    Ordered by epoch, then by position, so that a group can go back on purpose and a late record of an earlier life
+    changes nothing.
     """
 
     epoch: int
@@ -57,7 +57,7 @@ class Watermarks:
         return 0 < self.partitions == len(self.ended)
 
     def record(self, record: Record) -> Rewind | None:
-        """Merges by maximum, so that order, doubling and the partition it came by do not matter (invariants 6 and 7)."""
+        """Merges by maximum, so that order, doubling and the way it came do not matter (invariants 6 and 7)."""
         key, read = record.about, Mark(record.epoch, record.offset)
         before = self.mark(key)
         of_topic = self.marks.setdefault(key, {})
@@ -81,8 +81,8 @@ class Watermarks:
     def mark(self, key: Key) -> Mark | None:
         """The highest mark of a key.
 
-        Once any record of a key names its topic by id, only those that name the topic that is there now count (invariant
-        14).
+        Once any record of a key names its topic by id, only those that name the topic that is there now count
+        (invariant 14).
         """
         of_topic = self.marks.get(key, {})
         if not self.names_topic(key):
