@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -28,8 +29,14 @@ def consumer(group: str) -> dict[str, Any]:
     return {**kafka(), "group.id": group, "auto.offset.reset": "earliest", "session.timeout.ms": 6000}
 
 
+@cache
+def admin() -> AdminClient:
+    """One for all: what it was asked is not done when it is gone."""
+    return AdminClient(kafka())
+
+
 def create(topic: str, partitions: int, **settings: str) -> None:
-    made = AdminClient(kafka()).create_topics([NewTopic(topic, partitions, 1, config=settings)])
+    made = admin().create_topics([NewTopic(topic, partitions, 1, config=settings)])
     made[topic].result()
 
 
@@ -38,11 +45,11 @@ def create_log(topic: str, partitions: int) -> None:
 
 
 def delete(topic: str) -> None:
-    AdminClient(kafka()).delete_topics([topic])[topic].result()
+    admin().delete_topics([topic])[topic].result()
 
 
 def add_partitions(topic: str, count: int) -> None:
-    AdminClient(kafka()).create_partitions([NewPartitions(topic, count)])[topic].result()
+    admin().create_partitions([NewPartitions(topic, count)])[topic].result()
 
 
 def eventually(what: str, is_so: Callable[[], bool]) -> None:
@@ -62,7 +69,7 @@ def is_created(topic: str) -> bool:
 
 
 def producer() -> Producer:
-    return Producer({**kafka(), "acks": "all", "linger.ms": 0})
+    return Producer({**kafka(), "acks": "all", "linger.ms": 0, "topic.metadata.propagation.max.ms": 500})
 
 
 def send_messages(topic: str, partitions: int, each: int) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
-from typing import Any
 
 import pytest
 from broker import Host, add_partitions, create, create_log, eventually, kafka, producer
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from tidegate import CommitLog, CommitLogEnded, Partition, Token, WaitTimedOut
 
@@ -68,7 +66,10 @@ def test_a_delivery_report_becomes_a_token() -> None:
     host = Host("produced", "produced-log", "w")
     sender = producer()
     delivered: list[Message] = []
-    report: Callable[[Any, Message], None] = lambda _, message: delivered.append(message)
+
+    def report(_: KafkaError | None, message: Message) -> None:
+        delivered.append(message)
+
     for _ in range(3):
         sender.produce("produced", b"row", on_delivery=report)
     sender.flush()
