@@ -26,7 +26,13 @@ def kafka() -> dict[str, Any]:
 
 
 def consumer(group: str) -> dict[str, Any]:
-    return {**kafka(), "group.id": group, "auto.offset.reset": "earliest", "session.timeout.ms": 6000}
+    return {
+        **kafka(),
+        "group.id": group,
+        "auto.offset.reset": "earliest",
+        "session.timeout.ms": 6000,
+        "heartbeat.interval.ms": 500,
+    }
 
 
 @cache
