@@ -191,11 +191,16 @@ def test_a_topic_made_anew_opens_nothing() -> None:
     host.publish_record(Record("anew", 0, "writers", 100, topic_id="of-the-first"))
     by_id = Seen(host)
     with follower("anew-by-id", "anew", "writers", repair=None) as reader:
-        topics = lambda: reader.commit_log.status().topics  # noqa: E731 -- asked three times
-        eventually("the message is in hand, and the id is known", lambda: is_in_hand(reader) and "anew" in topics())
-        host.publish_record(Record("anew", 0, "writers", 2, topic_id=topics()["anew"]))
+        eventually(
+            "the message is in hand, and the id is known", lambda: is_in_hand(reader) and "anew" in topics(reader)
+        )
+        host.publish_record(Record("anew", 0, "writers", 2, topic_id=topics(reader)["anew"]))
         by_id.read(reader, lambda: by_id.count == 2)
         assert reader.poll(0.5) is None
+
+
+def topics(reader: SynchronizedConsumer) -> dict[str, str]:
+    return reader.commit_log.status().topics
 
 
 def is_in_hand(reader: SynchronizedConsumer) -> bool:

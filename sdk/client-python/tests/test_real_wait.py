@@ -102,7 +102,7 @@ def test_a_timeout_says_how_far_each_group_has_come() -> None:
     assert str(raised.value) == (
         'timed/0@8 was not written within 0.2 s: group "here" has come to 7, of group "nowhere" nothing is known'
     )
-    for groups in ([], "here"):
+    for groups in ((), "here"):
         with pytest.raises(ValueError, match="hint: give a list of the consumer groups"):
             followed.wait_for(token("timed", 0), groups, 1)
     asyncio.run(cancel(followed))

@@ -117,6 +117,7 @@ def fact(words: list[str]) -> g.Fact:
 
 
 def follower_input(words: list[str]) -> f.Input:
+    many: dict[str, Callable[[list[Partition]], f.Input]]
     many = {"assigned": f.Assigned, "revoked": f.Revoked, "pause": f.Pause, "resume": f.Resume}
     match words:
         case ["message", message]:
