@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
@@ -69,9 +70,10 @@ class Shared:
                 raise CommitLogEnded
             id, self._next_id = self._next_id, self._next_id + 1
             self._waiting[id] = waiting
-            now_ms = self._now_ms()
-            wait = Wait(id, token, tuple(groups), now_ms + max(0, round(timeout * 1000)))
-            outputs = self._waiters.handle(wait, now_ms)
+            # Rounded up: nobody gives up before the time is over.
+            deadline_ms = math.ceil((time.monotonic() + timeout) * 1000)
+            wait = Wait(id, token, tuple(groups), deadline_ms)
+            outputs = self._waiters.handle(wait, self._now_ms())
         waiting.answer.add_done_callback(lambda answer: self._cancel(id) if answer.cancelled() else None)
         self._act(outputs)
         return waiting.answer
