@@ -274,7 +274,8 @@ def _warn(output: Output) -> None:
         case Rewound(key, start, end):
             logger.warning("%s: the group has gone back on purpose, from %s to %s", key, start, end)
         case CommittedBelow(key, committed, recorded):
-            logger.warning("%s: the group has committed %s, less than its records say: %s", key, committed, recorded)
+            hint = "if it is no consumer group, follow it without repair"
+            logger.warning("%s has committed %s, less than its records say: %s; %s", key, committed, recorded, hint)
         case WentBack(partition, offset, expected):
             logger.warning("%s@%s: messages went back from %s, closed until confirmed", partition, offset, expected)
 
