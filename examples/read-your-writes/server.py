@@ -1,7 +1,7 @@
 """An HTTP handler that writes to Kafka and answers with the row: `POST /views` with `{"page": "…"}`.
 
-Nothing here writes to ClickHouse. The handler waits until the groups that do have written its message, and reads then: the
-answer is the row as every later reader sees it. Whoever cannot wait so long gets a token, and asks with it later:
+Nothing here writes to ClickHouse. The handler waits until the groups that do have written its message, and reads then:
+the answer is the row as every later reader sees it. Whoever cannot wait so long gets a token, and asks with it later:
 `GET /views/TOKEN`.
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
 from tidegate import CommitLog, Consistency, Query, Reader, Token, TokenError, WaitTimedOut
 
 ROW = """SELECT page, kafka_partition, kafka_offset FROM page_views

@@ -11,6 +11,7 @@ import pytest
 import urllib3
 from broker import Host, address, create, create_log, kafka, producer
 from server import Server, Views
+
 from tidegate import CommitLog, Query, Reader
 
 TABLE = """CREATE OR REPLACE TABLE page_views (page String, kafka_partition Int32, kafka_offset Int64)

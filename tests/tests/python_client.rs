@@ -1,5 +1,5 @@
-//! The Python client (`sdk/client-python`): its wheel is built and installed, its types are checked, and its tests are run
-//! with a real Kafka and a real ClickHouse. None of them may be left out.
+//! The Python client (`sdk/client-python`): its wheel is built and installed, its types are checked, and its tests and
+//! those of `examples/read-your-writes` are run with a real Kafka and a real ClickHouse. None of them may be left out.
 
 #![allow(clippy::unwrap_used)]
 
@@ -76,7 +76,7 @@ fn install(programs: &Path, folder: &Path) -> PathBuf {
 /// What it prints, if it succeeds.
 fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    assert!(output.status.success(), "{command:?}: {}\n{text}", output.status);
-    text
+    let [printed, errors] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success(), "{command:?}: {}\n{printed}\n{errors}", output.status);
+    printed
 }
