@@ -61,14 +61,14 @@ fn programs() -> PathBuf {
 /// The wheel is installed into a folder of this run: the environment belongs to all that run at the same time.
 fn install(programs: &Path, folder: &Path) -> PathBuf {
     let (wheels, installed) = (folder.join("wheels"), folder.join("installed"));
-    let pip = |arguments: &[&str]| {
+    let pip = |verb| {
         let mut command = Command::new(programs.join("pip"));
-        command.args(arguments).args(["--quiet", "--no-deps", "--no-index"]);
+        command.args([verb, "--quiet", "--no-deps", "--no-index"]);
         command
     };
-    run(pip(&["wheel", "--no-build-isolation", "--wheel-dir"]).arg(&wheels).arg(package()));
+    run(pip("wheel").args(["--no-build-isolation", "--wheel-dir"]).arg(&wheels).arg(package()));
     let wheel = fs::read_dir(&wheels).unwrap().next().unwrap().unwrap().path();
-    run(pip(&["install", "--target"]).arg(&installed).arg(wheel));
+    run(pip("install").arg("--target").arg(&installed).arg(wheel));
     assert!(installed.join("tidegate/py.typed").is_file(), "the wheel says nothing of types");
     installed
 }
