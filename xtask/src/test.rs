@@ -19,9 +19,14 @@ pub struct TestArgs {
 
 const DENY_VERSION: &str = "0.20.2";
 
-/// What the real servers run on and are fetched by.
-const SERVERS: &[(&str, &str)] =
-    &[("java", "a JRE 17 or later"), ("mvn", "Maven"), ("npm", "Node.js with npm"), ("go", "Go 1.19 or later")];
+/// What the real servers run on and are fetched by, and what the Python client is tested with.
+const SERVERS: &[(&str, &str)] = &[
+    ("java", "a JRE 17 or later"),
+    ("mvn", "Maven"),
+    ("npm", "Node.js with npm"),
+    ("go", "Go 1.19 or later"),
+    ("python3", "Python 3.11 or later with venv"),
+];
 
 struct Report {
     steps: Vec<(&'static str, Duration)>,
