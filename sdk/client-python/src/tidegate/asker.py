@@ -1,7 +1,6 @@
 """Answers the questions of the machines: what a group has committed, and which id a topic has.
 
-One thread, because the calls block; a group is asked without being joined. Not the `AdminClient` for groups: it crashes
-the process where a group has no coordinator yet.
+One thread, because the calls block; a group is asked without being joined, by a consumer that never subscribes.
 """
 
 from __future__ import annotations
