@@ -12,7 +12,8 @@ use crate::Measured;
 use crate::cpu::median;
 
 pub fn measure(messages: u64) -> Result<Vec<Measured>> {
-    let Through { cpu_us, seconds, most, early, .. } = through("through", 4, messages)?;
+    let Through { cpu_us, seconds, most, early, .. } =
+        through("through", Sent { partitions: 4, at_a_time: 1 }, messages)?;
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let plain = |what: String, value, unit| Measured { what, value, bar: None, unit };
     Ok(vec![
@@ -30,13 +31,30 @@ pub fn measure(messages: u64) -> Result<Vec<Measured>> {
 
 const ROUNDS: u64 = 3;
 
-/// The same messages in one partition and in many. The sender goes from partition to partition with every message, so that
-/// many have small batches on the wire: librdkafka's own threads show what that alone costs.
+/// How messages are spread.
+#[derive(Clone, Copy)]
+struct Sent {
+    partitions: i32,
+    /// Successive messages to one partition: many, as producers send without keys, are large batches on the wire; with one,
+    /// as by keys, the batches are small, and librdkafka's own threads show what that alone costs.
+    at_a_time: u64,
+}
+
+/// The same messages in one partition and in many.
 pub fn partitions(messages: u64) -> Result<Vec<Measured>> {
+    let together = spread(messages, 500, "500 messages at a time")?;
+    let apart = spread(messages, 1, "each message to the next partition")?;
+    Ok(together.into_iter().chain(apart).collect())
+}
+
+fn spread(messages: u64, at_a_time: u64, how: &str) -> Result<Vec<Measured>> {
     let (mut ratios, mut fetching, mut rest, mut costs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let one = through(&format!("through-1-{round}"), 1, messages / ROUNDS)?;
-        let many = through(&format!("through-200-{round}"), 200, messages / ROUNDS)?;
+        let of = |partitions| {
+            let name = format!("through-{at_a_time}-{partitions}-{round}");
+            through(&name, Sent { partitions, at_a_time }, messages / ROUNDS)
+        };
+        let (one, many) = (of(1)?, of(200)?);
         ratios.push(many.cpu_us / one.cpu_us);
         fetching.push(many.librdkafka_us / one.librdkafka_us);
         rest.push((many.cpu_us - many.librdkafka_us) / (one.cpu_us - one.librdkafka_us));
@@ -45,7 +63,7 @@ pub fn partitions(messages: u64) -> Result<Vec<Measured>> {
     let plain = |what: &str, value, unit| Measured { what: what.into(), value, bar: None, unit };
     Ok(vec![
         Measured {
-            what: format!("200 partitions / 1, {ROUNDS} × {} messages of 1 KiB", messages / ROUNDS),
+            what: format!("200 partitions / 1, {ROUNDS} × {} messages of 1 KiB, {how}", messages / ROUNDS),
             value: median(ratios),
             bar: Some(1.15),
             unit: "×",
@@ -68,7 +86,7 @@ struct Through {
     early: u64,
 }
 
-fn through(name: &str, partitions: i32, messages: u64) -> Result<Through> {
+fn through(name: &str, Sent { partitions, at_a_time }: Sent, messages: u64) -> Result<Through> {
     let mut bed = Bed::new(name, partitions)?;
     bed.database.run("DROP TABLE poison")?;
     bed.database.run("CREATE TABLE poison (id UInt64, kind Enum8('a' = 1, 'b' = 2), note Nullable(String), partition UInt16, offset UInt64) ENGINE = Null")?;
@@ -84,7 +102,7 @@ fn through(name: &str, partitions: i32, messages: u64) -> Result<Through> {
     for id in 0..messages {
         let note: u64 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let payload = format!("{{\"version\": 1, \"id\": {id}, \"do\": \"row\", \"note\": \"{note:0900}\"}}");
-        sender.send(Some((id % partitions as u64) as i32), "k", Some(payload.as_bytes()))?;
+        sender.send(Some((id / at_a_time % partitions as u64) as i32), "k", Some(payload.as_bytes()))?;
         if id % 50_000 == 0 {
             let resident = tidegate.resident_bytes();
             early = if id <= messages / 4 { early.max(resident) } else { early };
