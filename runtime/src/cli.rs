@@ -12,6 +12,7 @@ mod process;
 mod run;
 mod schema;
 mod validate;
+mod wait;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -74,6 +75,8 @@ enum Command {
     /// Look at a commit log
     #[command(subcommand)]
     CommitLog(commit_log::CommitLogCommand),
+    /// Wait until messages are written
+    Wait(wait::WaitArgs),
     /// Look at what readers must know of a project after replacements
     #[command(subcommand)]
     Flags(flags::FlagsCommand),
@@ -125,6 +128,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Process(args) => process::process(args),
         Command::Schema => schema::schema(),
         Command::CommitLog(command) => commit_log::execute(command, cli.output.json),
+        Command::Wait(args) => wait::wait(args, cli.output.json),
         Command::Flags(command) => flags::execute(command, cli.output.json),
         Command::Module(args) => module::execute(args, cli.output.json),
         Command::Dev(args) => dev::dev(args),

@@ -7,6 +7,7 @@
 //! committer  offset commits of what is written, for partitions still held
 //! publisher  records with acknowledgement
 //! tail       reading a topic without a group
+//! wait       waiting for what groups have written
 //! trouble    what goes wrong with the brokers, and the property to mend
 //! ```
 
@@ -23,6 +24,7 @@ mod tail;
 mod tests;
 mod topics;
 mod trouble;
+mod wait;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,6 +38,7 @@ pub use publisher::Publisher;
 pub use source::{Source, Stopper};
 pub use tail::{Seen, Tail, tail};
 pub use topics::{TopicError, create_compacted, partitions};
+pub use wait::{Wait, WaitFailed, wait};
 
 use rdkafka::ClientConfig;
 

@@ -118,7 +118,8 @@ impl Report {
     fn tests(&mut self, servers: bool, guests: bool) -> Result<()> {
         let mut command = cargo(&["test", "--release", "--workspace", "--no-default-features", "--no-fail-fast"]);
         command.args(["--features", "tidegate-processor/testkit"]);
-        command.arg("--");
+        // What tests print are figures: states of the model, records that were true, what hostile guests cost.
+        command.args(["--", "--show-output"]);
         if !servers {
             command.args(["--skip", "real_"]);
         }

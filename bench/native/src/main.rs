@@ -104,20 +104,7 @@ fn batches(messages: &[Vec<u8>]) -> Vec<Batch> {
 }
 
 fn empty() -> Batch {
-    Batch {
-        payloads: Vec::new(),
-        ends: Vec::new(),
-        runs: vec![Run { topic: 0, partition: 0, count: 0 }],
-        nulls: Vec::new(),
-        now: 1_700_000_000_000,
-        offsets: Vec::new(),
-        timestamps: Vec::new(),
-        keys: Vec::new(),
-        key_ends: Vec::new(),
-        header_data: Vec::new(),
-        header_ends: Vec::new(),
-        header_counts: Vec::new(),
-    }
+    Batch { runs: vec![Run { topic: 0, partition: 0, count: 0 }], ..Batch::empty(1_700_000_000_000) }
 }
 
 /// CPU time of this thread.

@@ -177,18 +177,5 @@ fn the_second_of_receipt_is_told_to_the_host() {
 }
 
 fn empty_batch() -> Batch {
-    Batch {
-        payloads: Vec::new(),
-        ends: Vec::new(),
-        runs: vec![Run { topic: 0, partition: 0, count: 1 }],
-        nulls: Vec::new(),
-        now: FINISH_MS,
-        offsets: vec![1],
-        timestamps: Vec::new(),
-        keys: Vec::new(),
-        key_ends: Vec::new(),
-        header_data: Vec::new(),
-        header_ends: Vec::new(),
-        header_counts: Vec::new(),
-    }
+    Batch { runs: vec![Run { topic: 0, partition: 0, count: 1 }], offsets: vec![1], ..Batch::empty(FINISH_MS) }
 }

@@ -142,12 +142,18 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
+impl std::str::FromStr for Duration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let micros = with_unit(text, TIMES, "a duration", "500ms, 2s or 5m")?;
+        Ok(Self(time::Duration::from_micros(micros)))
+    }
+}
+
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read(deserializer, Self::seconds(1), |text| {
-            let micros = with_unit(text, TIMES, "a duration", "500ms, 2s or 5m")?;
-            Ok(Self(time::Duration::from_micros(micros)))
-        })
+        read(deserializer, Self::seconds(1), str::parse)
     }
 }
 

@@ -19,6 +19,26 @@ pub type Header<'a> = (&'a [u8], &'a [u8]);
 const PAYLOAD_NULL: u8 = 1;
 const KEY_NULL: u8 = 2;
 
+impl Batch {
+    /// Without messages. `now`, milliseconds since 1970, is when it is processed.
+    pub fn empty(now: i64) -> Self {
+        Self {
+            now,
+            payloads: Vec::new(),
+            ends: Vec::new(),
+            runs: Vec::new(),
+            nulls: Vec::new(),
+            offsets: Vec::new(),
+            timestamps: Vec::new(),
+            keys: Vec::new(),
+            key_ends: Vec::new(),
+            header_data: Vec::new(),
+            header_ends: Vec::new(),
+            header_counts: Vec::new(),
+        }
+    }
+}
+
 impl<'a> Message<'a> {
     /// The messages of a batch, in order.
     pub(crate) fn each(batch: &'a Batch, topics: &'a [String]) -> impl Iterator<Item = Message<'a>> {

@@ -145,14 +145,7 @@ impl<P: Processor> Kit<P> {
             ends: vec![payload.len() as u32],
             runs: vec![Run { topic: 0, partition: given.partition, count: 1 }],
             nulls: vec![u8::from(given.payload.is_none()) | u8::from(given.key.is_none()) << 1],
-            now: self.now_ms,
-            offsets: Vec::new(),
-            timestamps: Vec::new(),
-            keys: Vec::new(),
-            key_ends: Vec::new(),
-            header_data: Vec::new(),
-            header_ends: Vec::new(),
-            header_counts: Vec::new(),
+            ..Batch::empty(self.now_ms)
         };
         if self.wants.contains(Wants::OFFSETS) {
             batch.offsets.push(given.offset);

@@ -322,15 +322,7 @@ fn processed<P: Processor>(payloads: &[&str]) -> Processed {
         ends: ends.collect(),
         payloads: joined.into_bytes(),
         runs: vec![Run { topic: 0, partition: 0, count: payloads.len() as u32 }],
-        nulls: Vec::new(),
-        now: 0,
-        offsets: Vec::new(),
-        timestamps: Vec::new(),
-        keys: Vec::new(),
-        key_ends: Vec::new(),
-        header_data: Vec::new(),
-        header_ends: Vec::new(),
-        header_counts: Vec::new(),
+        ..Batch::empty(0)
     };
     Runner::<P>::new("{}", vec!["test".into()]).unwrap().process(&batch)
 }

@@ -1,0 +1,52 @@
+//! Waiting as readers downstream do, with their own client.
+
+use std::time::Duration;
+
+use tidegate_client::{CommitLog, LogSettings, Token, WaitError};
+
+use super::{Brokers, Role};
+
+/// What to wait for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wait {
+    pub commit_log: String,
+    pub token: Token,
+    /// All of these must have written it.
+    pub groups: Vec<String>,
+    /// Whether these are consumer groups, which Kafka can be asked about where a record is lost.
+    pub may_be_asked: bool,
+    pub timeout: Duration,
+}
+
+/// Why the end of waiting was not that everything is written.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitFailed {
+    #[error(transparent)]
+    Client(#[from] tidegate_client::Error),
+    /// The log was not read to its end, so nothing is known.
+    #[error("commit log {topic:?} was not read to its end within {timeout:?}{}", cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default())]
+    Unreadable { topic: String, timeout: Duration, cause: Option<String> },
+    #[error(transparent)]
+    NotWritten(#[from] WaitError),
+}
+
+/// Returns when all groups have written everything before the position.
+///
+/// # Errors
+/// See [`WaitFailed`].
+pub async fn wait(brokers: &Brokers, wait: &Wait) -> Result<(), WaitFailed> {
+    let Wait { commit_log, token, groups, may_be_asked, timeout } = wait;
+    let settings = LogSettings::default();
+    let settings = LogSettings { repair: settings.repair.filter(|_| *may_be_asked), ..settings };
+    let log = CommitLog::start(&brokers.config(Role::Consumer, &[]), commit_log, settings)?;
+    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+    let done = log.wait_for(token, &groups, *timeout).await;
+    let status = log.status();
+    match done {
+        Err(WaitError::TimedOut { .. }) if !status.is_loaded => {
+            let (topic, timeout) = (commit_log.clone(), *timeout);
+            Err(WaitFailed::Unreadable { topic, timeout, cause: status.last_error })
+        }
+        done => Ok(done?),
+    }
+}
