@@ -64,38 +64,75 @@ type Counters = Family<Labels, Counter>;
 type Histograms = Family<Labels, Histogram>;
 type Seconds = Gauge<f64, AtomicU64>;
 
-struct Families {
-    messages: Counters,
-    outcomes: Counters,
-    dead_letters: Counters,
-    rows: Counters,
-    row_bytes: Counters,
-    batches: Counters,
-    schema_checked: Counters,
-    schema_invalid: Counters,
-    errors: Counters,
-    insert_errors: Counters,
-    host_errors: Family<HostLabels, Counter>,
-    rewrite_rows_read: Counters,
-    rewrite_bytes_read: Counters,
-    rewrite_rows: Counters,
-    rewrite_seconds: Histograms,
-    rebalances: Counters,
-    jumped_over: Counters,
-    processor_failures: Family<ModuleLabels, Counter>,
-    processor_counters: Counters,
-    names: Names,
-    call_seconds: Histograms,
-    call_gap_seconds: Histograms,
-    batch_rows: Histograms,
-    batch_age_seconds: Histograms,
-    insert_seconds: Histograms,
-    commit_seconds: Histograms,
-    latency_seconds: Histograms,
-    in_flight_bytes: Family<Labels, Gauge>,
-    lag: Family<PartitionLabels, Gauge>,
-    lag_seconds: Family<PartitionLabels, Seconds>,
-    position: Family<PartitionLabels, Gauge>,
+/// The metrics, each said once: its name, how it counts, what it tells.
+macro_rules! families {
+    ($($name:ident: $kind:ty $(= $new:expr)?, $help:literal;)*) => {
+        struct Families {
+            names: Names,
+            $($name: $kind,)*
+        }
+
+        impl Families {
+            fn register(registry: &mut Registry) -> Self {
+                Self {
+                    names: Names::default(),
+                    $($name: registered(registry, stringify!($name), $help, families!(@new $($new)?)),)*
+                }
+            }
+        }
+    };
+    (@new) => { Family::default() };
+    (@new $new:expr) => { $new };
+}
+
+families! {
+    messages: Counters, "Messages read, of=topic";
+    outcomes: Counters, "Messages settled, of=outcome; their sum reaches messages read";
+    dead_letters: Counters, "Messages rejected, of=reason";
+    rows: Counters, "Rows written, of=storage";
+    row_bytes: Counters, "RowBinary bytes written before compression, of=storage";
+    batches: Counters, "Batches settled, of=all";
+    schema_checked: Counters, "Messages checked against the schema, of=all";
+    schema_invalid: Counters, "Messages checked that do not follow the schema, of=all";
+    errors: Counters, "Failures that were retried, of=commit or publish:topic";
+    insert_errors: Counters, "Failed inserts and rewrites, of=storage:code";
+    host_errors: Family<HostLabels, Counter>, "Requests that a ClickHouse host could not take";
+    rewrite_rows_read: Counters, "Rows read by rewrites, of=storage";
+    rewrite_bytes_read: Counters, "Bytes read by rewrites, of=storage";
+    rewrite_rows: Counters, "Rows written by rewrites, of=storage";
+    rewrite_seconds: Histograms = minutes(), "Time of a successful rewrite, of=storage";
+    rebalances: Counters, "Changes of the assignment, of=assigned, revoked or lost";
+    jumped_over: Counters, "Offsets not read because the position was out of range, of=topic";
+    processor_failures: Family<ModuleLabels, Counter>, "Calls that gave no answer";
+    processor_counters: Counters, "Counters of the processor's own, of=name";
+    call_seconds: Histograms = seconds(), "Time of a call of the processor, of=module";
+    call_gap_seconds: Histograms = seconds(), "From the end of a call to the end of the next, of=all";
+    batch_rows: Histograms = row_counts(), "Rows of an insert, of=storage";
+    batch_age_seconds: Histograms = seconds(), "From a batch's first message to its commit, of=all";
+    insert_seconds: Histograms = seconds(), "Time of a successful insert, of=storage";
+    commit_seconds: Histograms = seconds(), "Time of an offset commit with its retries, of=all";
+    latency_seconds: Histograms = seconds(), "From a batch's last message's broker timestamp to its commit, of=topic";
+    in_flight_bytes: Family<Labels, Gauge>, "Message bytes read and not processed yet, of=all";
+    lag: Family<PartitionLabels, Gauge>, "Messages between what is committed and the end of the partition";
+    lag_seconds: Family<PartitionLabels, Seconds>, "Age of the last committed message while there is a lag";
+    position: Family<PartitionLabels, Gauge>, "Next offset after what is written and committed";
+}
+
+fn seconds() -> Histograms {
+    Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.0005, 2.0, 18)))
+}
+
+fn minutes() -> Histograms {
+    Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.01, 2.0, 18)))
+}
+
+fn row_counts() -> Histograms {
+    Family::new_with_constructor(|| Histogram::new(exponential_buckets(1.0, 4.0, 12)))
+}
+
+fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 impl Metrics {
@@ -126,189 +163,6 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
-}
-
-impl Families {
-    /// Every metric, once: its name, what it tells, and how it counts.
-    fn register(registry: &mut Registry) -> Self {
-        fn seconds() -> Histogram {
-            Histogram::new(exponential_buckets(0.0005, 2.0, 18))
-        }
-        fn minutes() -> Histogram {
-            Histogram::new(exponential_buckets(0.01, 2.0, 18))
-        }
-        fn rows() -> Histogram {
-            Histogram::new(exponential_buckets(1.0, 4.0, 12))
-        }
-        Self {
-            names: Names::default(),
-            messages: registered(registry, "messages", "Messages read, of=topic", Family::default()),
-            outcomes: registered(
-                registry,
-                "outcomes",
-                "Messages settled, of=outcome; their sum reaches messages read",
-                Family::default(),
-            ),
-            dead_letters: registered(registry, "dead_letters", "Messages rejected, of=reason", Family::default()),
-            rows: registered(registry, "rows", "Rows written, of=storage", Family::default()),
-            row_bytes: registered(
-                registry,
-                "row_bytes",
-                "RowBinary bytes written before compression, of=storage",
-                Family::default(),
-            ),
-            batches: registered(registry, "batches", "Batches settled, of=all", Family::default()),
-            schema_checked: registered(
-                registry,
-                "schema_checked",
-                "Messages checked against the schema, of=all",
-                Family::default(),
-            ),
-            schema_invalid: registered(
-                registry,
-                "schema_invalid",
-                "Messages checked that do not follow the schema, of=all",
-                Family::default(),
-            ),
-            errors: registered(
-                registry,
-                "errors",
-                "Failures that were retried, of=commit or publish:topic",
-                Family::default(),
-            ),
-            insert_errors: registered(
-                registry,
-                "insert_errors",
-                "Failed inserts and rewrites, of=storage:code",
-                Family::default(),
-            ),
-            host_errors: registered(
-                registry,
-                "host_errors",
-                "Requests that a ClickHouse host could not take",
-                Family::default(),
-            ),
-            rewrite_rows_read: registered(
-                registry,
-                "rewrite_rows_read",
-                "Rows read by rewrites, of=storage",
-                Family::default(),
-            ),
-            rewrite_bytes_read: registered(
-                registry,
-                "rewrite_bytes_read",
-                "Bytes read by rewrites, of=storage",
-                Family::default(),
-            ),
-            rewrite_rows: registered(
-                registry,
-                "rewrite_rows",
-                "Rows written by rewrites, of=storage",
-                Family::default(),
-            ),
-            rewrite_seconds: registered(
-                registry,
-                "rewrite_seconds",
-                "Time of a successful rewrite, of=storage",
-                Family::new_with_constructor(minutes),
-            ),
-            rebalances: registered(
-                registry,
-                "rebalances",
-                "Changes of the assignment, of=assigned, revoked or lost",
-                Family::default(),
-            ),
-            jumped_over: registered(
-                registry,
-                "jumped_over",
-                "Offsets not read because the position was out of range, of=topic",
-                Family::default(),
-            ),
-            processor_failures: registered(
-                registry,
-                "processor_failures",
-                "Calls that gave no answer",
-                Family::default(),
-            ),
-            processor_counters: registered(
-                registry,
-                "processor_counters",
-                "Counters of the processor's own, of=name",
-                Family::default(),
-            ),
-            call_seconds: registered(
-                registry,
-                "call_seconds",
-                "Time of a call of the processor, of=module",
-                Family::new_with_constructor(seconds),
-            ),
-            call_gap_seconds: registered(
-                registry,
-                "call_gap_seconds",
-                "From the end of a call to the end of the next, of=all",
-                Family::new_with_constructor(seconds),
-            ),
-            batch_rows: registered(
-                registry,
-                "batch_rows",
-                "Rows of an insert, of=storage",
-                Family::new_with_constructor(rows),
-            ),
-            batch_age_seconds: registered(
-                registry,
-                "batch_age_seconds",
-                "From a batch's first message to its commit, of=all",
-                Family::new_with_constructor(seconds),
-            ),
-            insert_seconds: registered(
-                registry,
-                "insert_seconds",
-                "Time of a successful insert, of=storage",
-                Family::new_with_constructor(seconds),
-            ),
-            commit_seconds: registered(
-                registry,
-                "commit_seconds",
-                "Time of an offset commit with its retries, of=all",
-                Family::new_with_constructor(seconds),
-            ),
-            latency_seconds: registered(
-                registry,
-                "latency_seconds",
-                "From a batch's last message's broker timestamp to its commit, of=topic",
-                Family::new_with_constructor(seconds),
-            ),
-            in_flight_bytes: registered(
-                registry,
-                "in_flight_bytes",
-                "Message bytes read and not processed yet, of=all",
-                Family::default(),
-            ),
-            lag: registered(
-                registry,
-                "lag",
-                "Messages between what is committed and the end of the partition",
-                Family::default(),
-            ),
-            lag_seconds: registered(
-                registry,
-                "lag_seconds",
-                "Age of the last committed message while there is a lag",
-                Family::default(),
-            ),
-            position: registered(
-                registry,
-                "position",
-                "Next offset after what is written and committed",
-                Family::default(),
-            ),
-        }
-    }
-}
-
-fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
-    registry.register(name, help, metric.clone());
-    metric
 }
 
 impl PipelineMetrics {
