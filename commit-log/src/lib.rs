@@ -2,10 +2,13 @@
 //! this one piece of code. It knows no Kafka and decides nothing; what a record opens is for `tidegate-client` to say.
 
 mod legacy;
+mod partition;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use partition::Partition;
 
 /// What a record is about; its bytes are the key of the Kafka message, so that compaction keeps the last record of each.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

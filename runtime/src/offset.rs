@@ -3,14 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
-/// A partition of a topic. Printed as `events/3`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Partition {
-    pub topic: Arc<str>,
-    pub number: i32,
-}
+pub use tidegate_commit_log::Partition;
 
 /// One stay of a partition with this process, from assignment to revocation. It rises with every assignment, so that
 /// work of an earlier stay can be told from work of this one.
@@ -168,18 +162,6 @@ impl FromIterator<(Partition, Covered)> for Progress {
             progress.cover(partition, covered);
         }
         progress
-    }
-}
-
-impl Partition {
-    pub fn new(topic: impl Into<Arc<str>>, number: i32) -> Self {
-        Self { topic: topic.into(), number }
-    }
-}
-
-impl fmt::Display for Partition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.topic, self.number)
     }
 }
 

@@ -8,10 +8,9 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_commit_log::Key;
+use tidegate_commit_log::{Key, Partition};
 
 use crate::gate::{Fact, Gate, Touched};
-use crate::partition::Partition;
 use crate::watermark::Change;
 
 /// What happens.

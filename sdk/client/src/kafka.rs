@@ -12,11 +12,10 @@ mod wake;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use tidegate_commit_log::Partition;
 
 pub use commit_log::{CommitLog, LogSettings, LogStatus, WaitError, WaitFor};
 pub use synchronized::{SynchronizedConsumer, SynchronizedSettings};
-
-use crate::partition::Partition;
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);

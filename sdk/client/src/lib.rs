@@ -24,7 +24,7 @@ mod clickhouse;
 mod follower;
 mod gate;
 mod kafka;
-mod partition;
+mod token;
 mod waiters;
 mod watermark;
 
@@ -34,7 +34,7 @@ pub use gate::{Fact, Gate};
 pub use kafka::{
     CommitLog, Error, LogSettings, LogStatus, SynchronizedConsumer, SynchronizedSettings, WaitError, WaitFor,
 };
-pub use partition::{Partition, Token, TokenError};
-pub use tidegate_commit_log::{Counts, DecodeError, Key, Record};
+pub use tidegate_commit_log::{Counts, DecodeError, Key, Partition, Record};
+pub use token::{Token, TokenError};
 pub use waiters::{Wait, WaitId, WaitInput, WaitOutput, Waiters};
 pub use watermark::{Change, Mark, Watermarks};

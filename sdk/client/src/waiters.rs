@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidegate_commit_log::Key;
 
 use crate::gate::{Fact, Gate, Touched};
-use crate::partition::Token;
+use crate::token::Token;
 
 /// Names a waiter; given by whoever waits, and used once.
 pub type WaitId = u64;

@@ -19,7 +19,7 @@ use super::Error;
 use super::asker::{self, Listener, Question};
 use super::log_reader::LogReader;
 use crate::gate::Fact;
-use crate::partition::Token;
+use crate::token::Token;
 use crate::waiters::{Wait, WaitId, WaitInput, WaitOutput, Waiters};
 
 /// How a commit log is read.

@@ -10,9 +10,9 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaResult;
 use rdkafka::message::OwnedMessage;
 use rdkafka::{ClientContext, TopicPartitionList};
+use tidegate_commit_log::Partition;
 
 use super::wake::Wake;
-use crate::partition::Partition;
 
 /// What the callbacks of a consumer know. They run inside of its `poll`.
 pub struct Membership {

@@ -11,6 +11,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::message::{Message, OwnedMessage};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tidegate_commit_log::Partition;
 
 use super::commit_log::{CommitLog, milliseconds};
 use super::membership::{Change, Membership};
@@ -18,7 +19,6 @@ use super::wake::Wake;
 use super::{Error, asker::Listener};
 use crate::follower::{Follower, Input, Output, Report};
 use crate::gate::Fact;
-use crate::partition::Partition;
 
 /// What is followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,7 @@ pub struct SynchronizedConsumer {
     paused: Vec<Partition>,
     /// Where the last message came from, and how many in a row.
     current: Option<(Partition, u32)>,
+    rebalances: u64,
     started: Instant,
     ticked: Instant,
 }
@@ -92,7 +93,22 @@ impl SynchronizedConsumer {
         let follower = Follower::new(settings.groups, settings.repair.map(milliseconds));
         let (in_hand, ready, paused, current, log) = (BTreeMap::new(), VecDeque::new(), Vec::new(), None, log.clone());
         let (started, ticked) = (Instant::now(), Instant::now());
-        Ok(Self { consumer, wake, log, follower, facts, listener, in_hand, ready, paused, current, started, ticked })
+        let rebalances = 0;
+        Ok(Self {
+            consumer,
+            wake,
+            log,
+            follower,
+            facts,
+            listener,
+            in_hand,
+            ready,
+            paused,
+            current,
+            rebalances,
+            started,
+            ticked,
+        })
     }
 
     /// The next message that all groups have written; none when there is none in time. It wakes when a message or a
@@ -147,6 +163,12 @@ impl SynchronizedConsumer {
         self.follower.watermark(partition)
     }
 
+    /// How often partitions were given or taken so far. Messages handed out while it stays the same are of one assignment:
+    /// in order, without a hole, none twice.
+    pub fn rebalances(&self) -> u64 {
+        self.rebalances
+    }
+
     /// Partitions whose next message waits for the groups, and its offset.
     pub fn waiting(&self) -> impl Iterator<Item = (&Partition, i64)> {
         self.follower.in_hand()
@@ -180,6 +202,7 @@ impl SynchronizedConsumer {
     }
 
     fn change(&mut self, change: Change) {
+        self.rebalances += 1;
         let (Change::Assigned(partitions) | Change::Revoked(partitions)) = &change;
         self.paused.retain(|paused| !partitions.contains(paused));
         self.ready.retain(|message| !partitions.contains(&partition(message)));
