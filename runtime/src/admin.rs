@@ -1,8 +1,10 @@
-//! The HTTP port for health, numbers and modules. The only home of `axum`.
+//! The HTTP port for health, numbers, modules, and for waiting. The only home of `axum`.
 
 mod modules;
+mod wait;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -18,12 +20,14 @@ use crate::control::Keepers;
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::status::Status;
+use crate::wait::Waits;
 
 #[derive(Clone)]
 struct Process {
     status: Status,
     metrics: Metrics,
     keepers: Keepers,
+    waits: Arc<Waits>,
 }
 
 /// A port that answers.
@@ -65,12 +69,13 @@ impl Admin {
     }
 
     /// Starts answering.
-    pub fn serve(self, status: Status, metrics: Metrics, keepers: Keepers) -> Serving {
-        let process = Process { status, metrics, keepers };
+    pub fn serve(self, status: Status, metrics: Metrics, keepers: Keepers, waits: Waits) -> Serving {
+        let process = Process { status, metrics, keepers, waits: waits.into() };
         let guarded = Router::new()
             .route("/status", get(|State(process): State<Process>| async move { axum::Json(process.status.to_json()) }))
             .route("/metrics", get(metrics_text))
             .merge(modules::routes())
+            .merge(wait::routes())
             .route_layer(middleware::from_fn_with_state(self.token, authorize));
         let routes =
             Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).merge(guarded).with_state(process);
@@ -168,7 +173,7 @@ mod tests {
         let pipeline = status.pipeline("p");
         let admin = Admin::listen("127.0.0.1:0", None).await.unwrap();
         let address = admin.address;
-        let serving = admin.serve(status.clone(), metrics.clone(), Keepers::default());
+        let serving = admin.serve(status.clone(), metrics.clone(), Keepers::default(), Waits::default());
         assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 503"));
         pipeline.assigned([(&Partition::new("events", 0), 7)].into_iter());
         assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
@@ -186,7 +191,7 @@ mod tests {
     async fn numbers_are_for_those_with_the_token_and_probes_for_all() {
         let admin = Admin::listen("127.0.0.1:0", Some(Secret::new("open sesame"))).await.unwrap();
         let address = admin.address;
-        let serving = admin.serve(Status::new(), Metrics::new(), Keepers::default());
+        let serving = admin.serve(Status::new(), Metrics::new(), Keepers::default(), Waits::default());
         for path in ["/status", "/metrics"] {
             let token = |token: &str| format!("Authorization: Bearer {token}\r\n");
             assert!(get(address, path).await.starts_with("HTTP/1.1 401"));

@@ -38,7 +38,7 @@ pub use publisher::Publisher;
 pub use source::{Source, Stopper};
 pub use tail::{Seen, Tail, tail};
 pub use topics::{TopicError, create_compacted, partitions};
-pub use wait::{Wait, WaitFailed, wait};
+pub use wait::{CommitLogs, Wait, WaitFailed};
 
 use rdkafka::ClientConfig;
 

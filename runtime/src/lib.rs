@@ -35,3 +35,4 @@ pub mod sink;
 pub mod source;
 pub mod start;
 pub mod status;
+mod wait;

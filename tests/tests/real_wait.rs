@@ -1,4 +1,5 @@
-//! `tidegate wait`: it returns when the rows can be read and not before, and says how far a group has come if it gives up.
+//! `tidegate wait` and `GET /wait`: they return when the rows can be read and not before, and say how far a group has come
+//! if they give up.
 
 #![allow(clippy::unwrap_used)]
 
@@ -38,9 +39,9 @@ fn waiting_ends_when_the_rows_are_there() {
     assert!(printed.starts_with(&format!("waited-in/0@{MESSAGES} is written by waited-group (")), "{printed}");
 
     let beyond = format!("waited-in/0@{}", MESSAGES + 1);
-    let beyond = wait(&bed, &["--token", &beyond, "--group", "waited-group", "--timeout", "1s"]);
-    let said = String::from_utf8_lossy(&beyond.stderr);
-    assert_eq!(beyond.status.code(), Some(1), "{said}");
+    let late = wait(&bed, &["--token", &beyond, "--group", "waited-group", "--timeout", "1s"]);
+    let said = String::from_utf8_lossy(&late.stderr);
+    assert_eq!(late.status.code(), Some(1), "{said}");
     assert!(said.contains(&format!("group \"waited-group\" has come to {MESSAGES}")), "{said}");
 
     for (wrong, why) in [
@@ -52,6 +53,16 @@ fn waiting_ends_when_the_rows_are_there() {
         let said = String::from_utf8_lossy(&refused.stderr);
         assert_eq!(refused.status.code(), Some(2), "{said}");
         assert!(said.contains(why), "{said}");
+    }
+    for (question, answer) in [
+        (format!("topic=waited-in&partition=0&offset={offset}"), r#""groups":["waited-group"],"#),
+        (format!("token=waited-in/0@{MESSAGES}&group=waited-group"), r#""groups":["waited-group"],"#),
+        (format!("token={beyond}&timeout=500ms"), r#""reached":{"waited-group":3000}"#),
+        (format!("token={beyond}&group=others"), "those that do are of waited-group"),
+        (format!("token={beyond}&wait=1s"), r#"there is no \"wait\" here"#),
+    ] {
+        let told = tidegate.get(&format!("/wait?{question}")).unwrap();
+        assert!(told.contains(answer), "{told}");
     }
     assert_eq!(tidegate.terminate().unwrap().code(), Some(143));
 }

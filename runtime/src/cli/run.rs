@@ -16,6 +16,7 @@ use crate::kafka::Stopper;
 use crate::metrics::Metrics;
 use crate::start::{Running, Starter};
 use crate::status::Status;
+use crate::wait::Waits;
 
 const EXIT_SIGINT: u8 = 130;
 const EXIT_SIGTERM: u8 = 143;
@@ -48,7 +49,7 @@ pub(super) async fn pipelines(config: Arc<Config>, state: PathBuf) -> Result<(),
     let admin = Admin::listen(&config.admin.listen.value.0, token).await;
     let admin = admin.map_err(|error| Failure::Unreachable(error.to_string()))?;
     tracing::info!(url = format!("http://{}", admin.address), "admin port");
-    let serving = admin.serve(status.clone(), metrics.clone(), keepers.clone());
+    let serving = admin.serve(status.clone(), metrics.clone(), keepers.clone(), Waits::of(&config));
     let outcome = start_all(config, state, &metrics, &status, &keepers).await;
     keepers.leave().await;
     serving.stop().await;

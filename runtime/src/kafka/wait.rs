@@ -1,10 +1,20 @@
 //! Waiting as readers downstream do, with their own client.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tidegate_client::{CommitLog, LogSettings, Token, WaitError};
 
 use super::{Brokers, Role};
+
+/// Commit logs that are read once for all that wait; each from when somebody waits first.
+#[derive(Default)]
+pub struct CommitLogs {
+    brokers: Brokers,
+    /// By topic, and whether groups may be asked.
+    open: Mutex<BTreeMap<(String, bool), CommitLog>>,
+}
 
 /// What to wait for.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,23 +40,40 @@ pub enum WaitFailed {
     NotWritten(#[from] WaitError),
 }
 
-/// Returns when all groups have written everything before the position.
-///
-/// # Errors
-/// See [`WaitFailed`].
-pub async fn wait(brokers: &Brokers, wait: &Wait) -> Result<(), WaitFailed> {
-    let Wait { commit_log, token, groups, may_be_asked, timeout } = wait;
-    let settings = LogSettings::default();
-    let settings = LogSettings { repair: settings.repair.filter(|_| *may_be_asked), ..settings };
-    let log = CommitLog::start(&brokers.config(Role::Consumer, &[]), commit_log, settings)?;
-    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-    let done = log.wait_for(token, &groups, *timeout).await;
-    let status = log.status();
-    match done {
-        Err(WaitError::TimedOut { .. }) if !status.is_loaded => {
-            let (topic, timeout) = (commit_log.clone(), *timeout);
-            Err(WaitFailed::Unreadable { topic, timeout, cause: status.last_error })
+impl CommitLogs {
+    pub fn new(brokers: Brokers) -> Self {
+        Self { brokers, open: Mutex::default() }
+    }
+
+    /// Returns when all groups have written everything before the position.
+    ///
+    /// # Errors
+    /// See [`WaitFailed`].
+    pub async fn wait(&self, wait: &Wait) -> Result<(), WaitFailed> {
+        let Wait { commit_log, token, groups, may_be_asked, timeout } = wait;
+        let log = self.open(commit_log, *may_be_asked)?;
+        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let done = log.wait_for(token, &groups, *timeout).await;
+        let status = log.status();
+        match done {
+            Err(WaitError::TimedOut { .. }) if !status.is_loaded => {
+                let (topic, timeout) = (commit_log.clone(), *timeout);
+                Err(WaitFailed::Unreadable { topic, timeout, cause: status.last_error })
+            }
+            done => Ok(done?),
         }
-        done => Ok(done?),
+    }
+
+    fn open(&self, topic: &str, may_be_asked: bool) -> Result<CommitLog, tidegate_client::Error> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (topic.to_owned(), may_be_asked);
+        if let Some(log) = open.get(&key) {
+            return Ok(log.clone());
+        }
+        let settings = LogSettings::default();
+        let settings = LogSettings { repair: settings.repair.filter(|_| may_be_asked), ..settings };
+        let log = CommitLog::start(&self.brokers.config(Role::Consumer, &[]), topic, settings)?;
+        open.insert(key, log.clone());
+        Ok(log)
     }
 }
