@@ -10,6 +10,7 @@ mod rows;
 mod sandbox;
 mod sides;
 mod swap;
+mod waiters;
 
 use std::path::Path;
 
@@ -51,6 +52,9 @@ fn main() -> Result<()> {
     }
     if wanted("partitions") {
         table.extend(pipeline::partitions(messages / 2)?);
+    }
+    if wanted("waiters") {
+        table.extend(waiters::measure()?);
     }
     if wanted("swap") {
         table.extend(swap::measure(messages)?);

@@ -95,7 +95,7 @@ fn through(name: &str, Sent { partitions, at_a_time }: Sent, messages: u64) -> R
     // What it costs to start and to be given partitions is not the messages' share.
     let held = |status: Value| status["pipelines"][name]["partitions"].as_object().map_or(0, serde_json::Map::len);
     wait_until(Duration::from_secs(60), || Ok(tidegate.status().map_or(0, held) == partitions as usize))?;
-    let before = (tidegate.cpu_seconds(), tidegate.cpu_seconds_of_librdkafka());
+    let before = (tidegate.usage().cpu_seconds(), tidegate.usage().cpu_seconds_of("rdk:"));
     let sender = Sender::new(&bed.kafka, &bed.topic())?;
     let (mut early, mut most) = (0, 0);
     let started = Instant::now();
@@ -104,7 +104,7 @@ fn through(name: &str, Sent { partitions, at_a_time }: Sent, messages: u64) -> R
         let payload = format!("{{\"version\": 1, \"id\": {id}, \"do\": \"row\", \"note\": \"{note:0900}\"}}");
         sender.send(Some((id / at_a_time % partitions as u64) as i32), "k", Some(payload.as_bytes()))?;
         if id % 50_000 == 0 {
-            let resident = tidegate.resident_bytes();
+            let resident = tidegate.usage().resident_bytes();
             early = if id <= messages / 4 { early.max(resident) } else { early };
             most = most.max(resident);
         }
@@ -113,8 +113,8 @@ fn through(name: &str, Sent { partitions, at_a_time }: Sent, messages: u64) -> R
     wait_until(Duration::from_secs(600), || bed.is_done())?;
     let seconds = started.elapsed().as_secs_f64();
     let of_a_message = |cpu_seconds: f64| cpu_seconds * 1e6 / messages as f64;
-    let cpu_us = of_a_message(tidegate.cpu_seconds() - before.0);
-    let librdkafka_us = of_a_message(tidegate.cpu_seconds_of_librdkafka() - before.1);
+    let cpu_us = of_a_message(tidegate.usage().cpu_seconds() - before.0);
+    let librdkafka_us = of_a_message(tidegate.usage().cpu_seconds_of("rdk:") - before.1);
     tidegate.terminate()?;
     Ok(Through { cpu_us, librdkafka_us, seconds, most, early })
 }

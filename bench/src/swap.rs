@@ -1,10 +1,7 @@
 //! Modules that take turns under load: how long nothing comes out at a swap, and what a thousand swaps leave in memory.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use tidegate_tests::pipeline::Bed;
-use tidegate_tests::tidegate::wait_until;
 use tidegate_tests::{swaps, variant};
 
 use crate::Measured;
@@ -16,15 +13,13 @@ pub fn measure(messages: u64) -> Result<Vec<Measured>> {
     let mut bed = Bed::of_variants("swapped", 8)?;
     bed.batch = "{ rows: 50000, bytes: 64MiB, time: 1s }".into();
     bed.workers = 2;
-    let process = bed.start("one")?;
-    wait_until(Duration::from_secs(60), || Ok(process.get("/readyz").is_ok_and(|answer| answer == "ready\n")))?;
-    let seen = swaps::run(&bed, &process, messages, SWAPS)?;
+    let (seen, process) = swaps::run(&bed, messages, SWAPS)?;
     let files = [variant::write(&bed.folder, 1, "good"), variant::write(&bed.folder, 2, "good")];
-    let before = process.resident_bytes();
+    let before = process.usage().resident_bytes();
     for swap in 1..=SWAPS_FOR_MEMORY {
         swaps::load(&bed, &process, &files[swap % 2])?;
     }
-    let grown = process.resident_bytes() as f64 - before as f64;
+    let grown = process.usage().resident_bytes() as f64 - before as f64;
     process.terminate()?;
     let plain = |what: &str, value, unit| Measured { what: what.into(), value, bar: None, unit };
     Ok(vec![

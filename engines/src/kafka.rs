@@ -1,5 +1,5 @@
-//! A real Apache Kafka of one broker (KRaft), with times that make tests quick. It listens in the clear, and with TLS where
-//! it is given certificates.
+//! A real Apache Kafka (KRaft), with times that make tests quick: one broker, or several that keep copies. It listens in the
+//! clear, and with TLS where it is given certificates.
 
 use std::fs;
 use std::net::TcpStream;
@@ -29,7 +29,22 @@ pub struct Security {
     pub password: String,
 }
 
-/// The broker's own are free ones; `controller` is for itself.
+/// Brokers on the loopback, each with a copy of everything. Dropped, they end.
+///
+/// A message is acknowledged when two have it (`acks=all`).
+pub struct KafkaCluster(Vec<Kafka>);
+
+/// One broker of a cluster.
+struct Node<'a> {
+    /// From 1.
+    id: usize,
+    ports: Ports,
+    /// Controller ports of all brokers, by their ids.
+    controllers: &'a [u16],
+    security: Option<&'a Security>,
+}
+
+/// The broker's own are free ones; `controller` is for the brokers among themselves.
 #[derive(Clone, Copy)]
 struct Ports {
     plain: u16,
@@ -67,13 +82,17 @@ impl Kafka {
     }
 
     fn start_with(folder: &Path, security: Option<&Security>) -> Result<Self, EngineError> {
-        let ports = Ports { plain: free_port(), controller: free_port(), ssl: free_port(), sasl_ssl: free_port() };
+        let ports = Ports::free();
+        Self::start_node(folder, &Node { id: 1, ports, controllers: &[ports.controller], security })
+    }
+
+    fn start_node(folder: &Path, node: &Node<'_>) -> Result<Self, EngineError> {
         prepare(folder, fs::create_dir_all(folder))?;
         let properties = folder.join("server.properties");
-        prepare(&properties, fs::write(&properties, properties_text(folder, ports, security)))?;
-        format(folder, security)?;
-        let server = run(folder, ports.plain)?;
-        Ok(Self { server, folder: folder.to_owned(), ports })
+        prepare(&properties, fs::write(&properties, properties_text(folder, node)))?;
+        format(folder, node.security)?;
+        let server = run(folder, node.ports.plain)?;
+        Ok(Self { server, folder: folder.to_owned(), ports: node.ports })
     }
 
     /// `127.0.0.1:PORT`, in the clear.
@@ -102,6 +121,48 @@ impl Kafka {
     pub fn restart(&mut self) -> Result<(), EngineError> {
         self.server = run(&self.folder, self.ports.plain)?;
         Ok(())
+    }
+}
+
+impl KafkaCluster {
+    /// Formats `count` new brokers below `folder` and starts them, fetching them first if needed.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn start(folder: &Path, count: usize) -> Result<Self, EngineError> {
+        let ports: Vec<_> = (0..count).map(|_| Ports::free()).collect();
+        let controllers: Vec<_> = ports.iter().map(|ports| ports.controller).collect();
+        kafka_jars()?;
+        // None is ready before most are there.
+        std::thread::scope(|scope| {
+            let start = |(index, ports): (usize, &Ports)| {
+                let (id, ports, controllers) = (index + 1, *ports, &controllers);
+                let folder = folder.join(format!("broker-{id}"));
+                scope.spawn(move || Kafka::start_node(&folder, &Node { id, ports, controllers, security: None }))
+            };
+            let starting: Vec<_> = ports.iter().enumerate().map(start).collect();
+            let started = starting.into_iter().map(|broker| broker.join().expect("starting a broker does not panic"));
+            started.collect::<Result<_, _>>().map(Self)
+        })
+    }
+
+    /// `127.0.0.1:PORT,…` of all of them.
+    pub fn bootstrap(&self) -> String {
+        self.0.iter().map(Kafka::bootstrap).collect::<Vec<_>>().join(",")
+    }
+
+    /// By its id, from 1: as Kafka names leaders.
+    ///
+    /// # Panics
+    /// If there is none with this id.
+    pub fn broker(&mut self, id: usize) -> &mut Kafka {
+        &mut self.0[id - 1]
+    }
+}
+
+impl Ports {
+    fn free() -> Self {
+        Self { plain: free_port(), controller: free_port(), ssl: free_port(), sasl_ssl: free_port() }
     }
 }
 
@@ -151,29 +212,34 @@ fn run(folder: &Path, port: u16) -> Result<Server, EngineError> {
     Ok(server)
 }
 
-fn properties_text(folder: &Path, ports: Ports, security: Option<&Security>) -> String {
+fn properties_text(folder: &Path, Node { id, ports, controllers, security }: &Node<'_>) -> String {
     let (folder, Ports { plain, controller, .. }) = (folder.display(), ports);
     let (listeners, more) = match security {
-        Some(security) => (listeners_with_tls(ports), tls_text(security)),
+        Some(security) => (listeners_with_tls(*ports), tls_text(security)),
         None => (String::new(), String::new()),
     };
+    let voter = |(index, port): (usize, &u16)| format!("{}@127.0.0.1:{port}", index + 1);
+    let voters: Vec<_> = controllers.iter().enumerate().map(voter).collect();
+    let (voters, copies, in_sync) = (voters.join(","), controllers.len(), controllers.len().div_ceil(2));
     format!(
         "process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={id}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller}{listeners}
 advertised.listeners=PLAINTEXT://127.0.0.1:{plain}{listeners}
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
 log.dirs={folder}/data
-offsets.topic.replication.factor=1
+default.replication.factor={copies}
+min.insync.replicas={in_sync}
+offsets.topic.replication.factor={copies}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={in_sync}
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={in_sync}
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 num.network.threads=2
@@ -185,7 +251,10 @@ log.cleaner.backoff.ms=1000
 group.min.session.timeout.ms=500
 group.coordinator.append.linger.ms=0
 broker.heartbeat.interval.ms=200
-broker.session.timeout.ms=1000
+broker.session.timeout.ms=1500
+controller.quorum.election.timeout.ms=300
+controller.quorum.fetch.timeout.ms=1000
+controller.quorum.election.backoff.max.ms=200
 {more}"
     )
 }

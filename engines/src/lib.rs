@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 pub use clickhouse::{ClickHouse, Launcher};
 pub use fetch::{FetchError, crane, kafka_jars, libchdb};
-pub use kafka::{Kafka, Security};
+pub use kafka::{Kafka, KafkaCluster, Security};
 pub use launcher::launch;
 pub use registry::Registry;
 

@@ -9,7 +9,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers, Message as _, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// A message read back.
@@ -30,14 +30,35 @@ pub struct Sender {
     topic: String,
 }
 
+/// Sends a message and waits until it is there.
+pub struct Writer {
+    producer: FutureProducer,
+    topic: String,
+}
+
+/// As many copies as the brokers make by themselves.
+const COPIES: TopicReplication<'static> = TopicReplication::Fixed(-1);
+
 /// Makes topics.
 ///
 /// # Errors
 /// If the broker refuses.
 pub async fn create_topics(bootstrap: &str, topics: &[(&str, i32)]) -> Result<()> {
+    create(bootstrap, &topics.iter().map(|(name, count)| NewTopic::new(name, *count, COPIES)).collect::<Vec<_>>()).await
+}
+
+/// Makes a topic of one partition that is compacted as soon as a segment is closed: half a second and another record later.
+///
+/// # Errors
+/// If the broker refuses.
+pub async fn create_compacted(bootstrap: &str, topic: &str) -> Result<()> {
+    let topic = NewTopic::new(topic, 1, COPIES).set("cleanup.policy", "compact").set("segment.ms", "500");
+    create(bootstrap, &[topic.set("min.cleanable.dirty.ratio", "0.01")]).await
+}
+
+async fn create(bootstrap: &str, topics: &[NewTopic<'_>]) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> = config(bootstrap).create()?;
-    let new: Vec<_> = topics.iter().map(|(name, n)| NewTopic::new(name, *n, TopicReplication::Fixed(1))).collect();
-    for made in admin.create_topics(&new, &AdminOptions::new()).await? {
+    for made in admin.create_topics(topics, &AdminOptions::new()).await? {
         made.map_err(|(name, error)| anyhow::anyhow!("topic {name}: {error}"))?;
     }
     Ok(())
@@ -134,10 +155,41 @@ pub fn commit(bootstrap: &str, group: &str, topic: &str, partition: i32, positio
     consumer.commit(&list, CommitMode::Sync).context("committing")
 }
 
-fn config(bootstrap: &str) -> ClientConfig {
+/// Which broker leads a partition.
+///
+/// # Errors
+/// If nobody knows.
+pub fn leader(bootstrap: &str, topic: &str, partition: i32) -> Result<i32> {
+    let consumer: BaseConsumer = config(bootstrap).create()?;
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10))?;
+    let partitions = metadata.topics().first().context("no metadata")?.partitions();
+    Ok(partitions.iter().find(|found| found.id() == partition).context("no such partition")?.leader())
+}
+
+/// What any client needs.
+pub fn config(bootstrap: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap);
     config
+}
+
+impl Writer {
+    /// # Errors
+    /// If no client can be made.
+    pub fn new(bootstrap: &str, topic: &str) -> Result<Self> {
+        let producer = config(bootstrap).set("acks", "all").set("enable.idempotence", "true").create()?;
+        Ok(Self { producer, topic: topic.to_owned() })
+    }
+
+    /// Returns the message's partition and offset.
+    ///
+    /// # Errors
+    /// If it is not acknowledged.
+    pub async fn write(&self, partition: i32, key: &str, payload: &[u8]) -> Result<(i32, i64)> {
+        let record = FutureRecord::to(&self.topic).partition(partition).key(key).payload(payload);
+        let delivery = self.producer.send(record, Duration::from_secs(30)).await.map_err(|(error, _)| error)?;
+        Ok((delivery.partition, delivery.offset))
+    }
 }
 
 impl Sender {

@@ -15,6 +15,7 @@ pub mod spoilt;
 pub mod swaps;
 pub mod tidegate;
 pub mod tls;
+pub mod usage;
 pub mod variant;
 pub mod web;
 pub mod witness;

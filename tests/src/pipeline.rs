@@ -39,8 +39,15 @@ impl Bed {
     /// # Errors
     /// If a server refuses.
     pub fn new(name: &str, partitions: i32) -> Result<Self> {
-        let database = servers::database(&name.replace('-', "_"));
-        Self::at(name, partitions, database, servers::clickhouse())
+        Self::on(&servers::kafka(), name, partitions)
+    }
+
+    /// With the topics in a Kafka of the test's own.
+    ///
+    /// # Errors
+    /// If a server refuses.
+    pub fn on(kafka: &str, name: &str, partitions: i32) -> Result<Self> {
+        Self::of_poison(kafka, name, partitions, database_of(name), servers::clickhouse())
     }
 
     /// With the table in a server of the test's own.
@@ -48,8 +55,12 @@ impl Bed {
     /// # Errors
     /// If a server refuses.
     pub fn at(name: &str, partitions: i32, database: Database, clickhouse: String) -> Result<Self> {
+        Self::of_poison(&servers::kafka(), name, partitions, database, clickhouse)
+    }
+
+    fn of_poison(kafka: &str, name: &str, partitions: i32, database: Database, clickhouse: String) -> Result<Self> {
         let source = format!("file:{}", servers::module("poison").display());
-        let bed = Self::of(name, partitions, database, clickhouse, source)?;
+        let bed = Self::of(kafka, name, partitions, database, clickhouse, source)?;
         bed.database.run_all(include_str!("../guests/poison/schema.sql"))?;
         Ok(bed)
     }
@@ -59,18 +70,24 @@ impl Bed {
     /// # Errors
     /// If a server refuses.
     pub fn of_variants(name: &str, partitions: i32) -> Result<Self> {
-        let database = servers::database(&name.replace('-', "_"));
         let source = format!("file:{}", variant::write(&servers::folder(name), 1, "good").display());
-        let mut bed = Self::of(name, partitions, database, servers::clickhouse(), source)?;
+        let mut bed = Self::of(&servers::kafka(), name, partitions, database_of(name), servers::clickhouse(), source)?;
         bed.guest = "variant".into();
         bed.database.run(variant::SCHEMA)?;
         Ok(bed)
     }
 
-    fn of(name: &str, partitions: i32, database: Database, clickhouse: String, source: String) -> Result<Self> {
+    fn of(
+        kafka: &str,
+        name: &str,
+        partitions: i32,
+        database: Database,
+        clickhouse: String,
+        source: String,
+    ) -> Result<Self> {
         let bed = Self {
             name: name.to_owned(),
-            kafka: servers::kafka(),
+            kafka: kafka.to_owned(),
             database,
             folder: servers::folder(name),
             partitions,
@@ -231,4 +248,8 @@ state: {}-state
         }
         Ok(said)
     }
+}
+
+fn database_of(bed: &str) -> Database {
+    servers::database(&bed.replace('-', "_"))
 }

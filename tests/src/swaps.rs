@@ -1,7 +1,7 @@
 //! Two versions of a module that take turns while messages flow, and what came of it.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -24,37 +24,39 @@ pub struct Swapped {
     pub usual_gap_ms: f64,
 }
 
-/// Sends messages and swaps meanwhile, evenly spread: the sender waits for each swap, never the other way round.
+/// Starts a process with all these messages before it, so that none waits for a sender, and swaps one time after the other;
+/// should it get to their end, more are sent until all swaps are done.
 ///
 /// # Errors
 /// If a message was lost or doubled, a partition went back to an earlier version, or anybody had to rebalance.
-pub fn run(bed: &Bed, process: &Tidegate, messages: u64, swaps: usize) -> Result<Swapped> {
+pub fn run(bed: &Bed, messages: u64, swaps: usize) -> Result<(Swapped, Tidegate)> {
     let files = [variant::write(&bed.folder, 1, "good"), variant::write(&bed.folder, 2, "good")];
-    let allowed = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        let sending = scope.spawn(|| send(bed, messages, &allowed));
-        let due = |step| messages * step as u64 / (swaps + 2) as u64;
-        allowed.store(due(1), Ordering::Release);
-        // A gap begins with a call.
-        wait_until(PATIENCE, || Ok(process.get("/metrics")?.contains("tidegate_call_seconds_count{")))?;
+    let sender = kafka::Sender::new(&bed.kafka, &bed.topic())?;
+    send(&sender, bed, messages)?;
+    let process = bed.start("one")?;
+    // A gap begins with a call.
+    wait_until(PATIENCE, || {
+        Ok(process.get("/metrics").is_ok_and(|text| text.contains("tidegate_call_seconds_count{")))
+    })?;
+    let is_over = AtomicBool::new(false);
+    let more = std::thread::scope(|scope| {
+        let sending = scope.spawn(|| send_more(&sender, bed, messages, &is_over));
         let swapped = (1..=swaps).try_for_each(|swap| {
-            allowed.store(due(swap), Ordering::Release);
-            load(bed, process, &files[swap % 2])?;
-            // What comes now comes to the new module.
-            allowed.store(due(swap + 1), Ordering::Release);
-            wait_until(PATIENCE, || Ok(history(bed, process)?.last().is_some_and(|entry| entry["gap_us"].is_u64())))
+            load(bed, &process, &files[swap % 2])?;
+            wait_until(PATIENCE, || Ok(history(bed, &process)?.last().is_some_and(|entry| entry["gap_us"].is_u64())))
         });
-        // What goes wrong must not keep the sender waiting.
-        allowed.store(messages, Ordering::Release);
-        sending.join().expect("the sender does not panic").and(swapped)
+        is_over.store(true, Ordering::Release);
+        swapped.and(sending.join().expect("the sender does not panic"))
     })?;
     wait_until(PATIENCE, || bed.is_done())?;
-    check(bed, process, messages, swaps)?;
-    let history = history(bed, process)?;
+    let messages = messages + more;
+    check(bed, &process, messages, swaps)?;
+    let history = history(bed, &process)?;
     let gaps = history.iter().filter_map(|entry| Some(entry["gap_us"].as_f64()? / 1000.0));
     let mut gaps_ms: Vec<f64> = gaps.collect();
     gaps_ms.sort_by(f64::total_cmp);
-    Ok(Swapped { messages, swaps, gaps_ms, usual_gap_ms: usual_gap(&process.get("/metrics")?, 0.99) })
+    let usual_gap_ms = usual_gap(&process.get("/metrics")?, 0.99);
+    Ok((Swapped { messages, swaps, gaps_ms, usual_gap_ms }, process))
 }
 
 /// # Errors
@@ -65,16 +67,25 @@ pub fn load(bed: &Bed, process: &Tidegate, file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn send(bed: &Bed, messages: u64, allowed: &AtomicU64) -> Result<()> {
-    let sender = kafka::Sender::new(&bed.kafka, &bed.topic())?;
+fn send(sender: &kafka::Sender, bed: &Bed, messages: u64) -> Result<()> {
     for number in 0..messages {
-        if number >= allowed.load(Ordering::Acquire) {
-            sender.flush()?;
-            wait_until(PATIENCE, || Ok(number < allowed.load(Ordering::Acquire)))?;
-        }
         sender.send(Some((number % bed.partitions as u64) as i32), "k", Some(b"{}"))?;
     }
     sender.flush()
+}
+
+/// Returns how many more there are.
+fn send_more(sender: &kafka::Sender, bed: &Bed, before: u64, is_over: &AtomicBool) -> Result<u64> {
+    let mut more = 0;
+    while !is_over.load(Ordering::Acquire) {
+        let ahead = before + more - bed.database.number("SELECT count() FROM variant")?;
+        if ahead < before / 4 {
+            send(sender, bed, before / 8)?;
+            more += before / 8;
+        }
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    Ok(more)
 }
 
 fn history(bed: &Bed, process: &Tidegate) -> Result<Vec<Value>> {

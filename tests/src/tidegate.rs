@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::servers;
+use crate::usage::Usage;
 
 /// A running `tidegate run`.
 pub struct Tidegate {
@@ -71,23 +72,9 @@ impl Tidegate {
         Ok(answer.split_once("\r\n\r\n").context("no body")?.1.to_owned())
     }
 
-    /// Resident memory now, bytes.
-    pub fn resident_bytes(&self) -> u64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap_or_default();
-        text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
-    }
-
-    /// User and system time so far.
-    pub fn cpu_seconds(&self) -> f64 {
-        cpu_seconds(&PathBuf::from(format!("/proc/{}", self.child.id())))
-    }
-
-    /// The same of the threads that librdkafka runs, which fetch, check and unpack.
-    pub fn cpu_seconds_of_librdkafka(&self) -> f64 {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
-        let name = |thread: &PathBuf| std::fs::read_to_string(thread.join("comm")).unwrap_or_default();
-        let theirs = threads.map(|thread| thread.path()).filter(|thread| name(thread).starts_with("rdk:"));
-        theirs.map(|thread| cpu_seconds(&thread)).sum()
+    /// What the process uses.
+    pub fn usage(&self) -> Usage {
+        Usage::of(self.child.id())
     }
 
     /// Asks it to stop and waits.
@@ -129,14 +116,6 @@ impl Tidegate {
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
-}
-
-/// Of a process or thread, by its folder in /proc.
-fn cpu_seconds(folder: &Path) -> f64 {
-    let stat = std::fs::read_to_string(folder.join("stat")).unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
-    (ticks(11) + ticks(12)) / 100.0
 }
 
 impl Drop for Tidegate {

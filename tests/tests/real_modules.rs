@@ -275,9 +275,9 @@ fn swaps_under_load_lose_nothing() {
     let mut bed = Bed::of_variants("modules-swapped", 8).unwrap();
     bed.batch = "{ rows: 50000, bytes: 16MiB, time: 500ms }".into();
     bed.workers = 3;
-    let process = started(&bed, "first");
-    let seen = swaps::run(&bed, &process, 200_000, 20).unwrap();
+    let (seen, process) = swaps::run(&bed, 200_000, 20).unwrap();
     assert_eq!(seen.gaps_ms.len(), 20, "each swap has its gap: {seen:?}");
+    assert_eq!(process.terminate().unwrap().code(), Some(143));
     println!(
         "gaps: p50 {:.1} ms, max {:.1} ms; usual p99 {:.1} ms",
         seen.gap_ms(0.5),

@@ -49,7 +49,7 @@ fn assert_calm(tidegate: &Tidegate) {
     for kind in ["revoked", "lost"] {
         assert!(!metrics.contains(&format!("of=\"{kind}\"")), "thrown out of the group:\n{}", tidegate.log());
     }
-    let resident = tidegate.resident_bytes();
+    let resident = tidegate.usage().resident_bytes();
     let in_flight = metrics.lines().find(|line| line.starts_with("tidegate_in_flight_bytes{")).unwrap_or_default();
     assert!(resident < RESIDENT_BYTES_MAX, "{} MiB resident, {in_flight}", resident >> 20);
 }

@@ -14,7 +14,7 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 2_000_000)]
     messages: u64,
     /// Measure only these: sandbox, host, rows, processors, guests, modules, pipeline,
-    /// partitions, latency, swap
+    /// partitions, latency, waiters, swap
     only: Vec<String>,
 }
 
