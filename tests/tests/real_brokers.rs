@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -39,7 +40,8 @@ type Said = BTreeMap<(String, i32), Vec<(i64, i64)>>;
 struct Stage {
     /// Both write what is in the topic of the first.
     beds: [Bed; 2],
-    delivered: AtomicUsize,
+    /// How far each partition was handed out.
+    ends: Mutex<BTreeMap<i32, i64>>,
     is_over: AtomicBool,
 }
 
@@ -48,7 +50,7 @@ impl Stage {
         let beds = ["brokers-a", "brokers-b"].map(|name| Bed::on(kafka, name, PARTITIONS).unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(kafka::create_compacted(kafka, LOG)).unwrap();
-        Self { beds, delivered: AtomicUsize::new(0), is_over: AtomicBool::new(false) }
+        Self { beds, ends: Mutex::default(), is_over: AtomicBool::new(false) }
     }
 
     fn kafka(&self) -> &str {
@@ -77,10 +79,14 @@ impl Stage {
         sender.flush().unwrap();
     }
 
+    /// Messages, each counted once.
+    fn delivered(&self) -> usize {
+        self.ends.lock().unwrap().values().sum::<i64>() as usize
+    }
+
     /// Returns when this share of the messages is handed out.
     fn reached(&self, tenths: usize) {
-        let enough = MESSAGES * tenths / 10;
-        wait_until(PATIENCE, || Ok(self.delivered.load(Ordering::Relaxed) >= enough)).unwrap();
+        wait_until(PATIENCE, || Ok(self.delivered() >= MESSAGES * tenths / 10)).unwrap();
     }
 
     /// Ends who leads the commit log, then a host, and lets both come back.
@@ -109,15 +115,17 @@ impl Stage {
     fn follow(&self, enough: usize, witness: &Sender<Delivered>) -> Vec<Delivered> {
         let mut follower = self.follower();
         let (mut all, started) = (Vec::new(), Instant::now());
-        while self.delivered.load(Ordering::Relaxed) < enough {
-            assert!(started.elapsed() < PATIENCE, "{:?} delivered, {follower:?}", self.delivered);
+        while self.delivered() < enough {
+            assert!(started.elapsed() < PATIENCE, "{} delivered, {follower:?}", self.delivered());
             let Some(message) = follower.poll(Duration::from_millis(100)) else { continue };
             let Ok(message) = message else { continue };
             let (partition, offset, assignment) = (message.partition(), message.offset(), follower.rebalances());
             all.push(Delivered { partition, offset, assignment, at_ms: now_ms() });
             witness.send(all[all.len() - 1]).unwrap();
             follower.commit_message(&message, CommitMode::Async).unwrap();
-            self.delivered.fetch_add(1, Ordering::Relaxed);
+            let mut ends = self.ends.lock().unwrap();
+            let end = ends.entry(partition).or_insert(0);
+            *end = (offset + 1).max(*end);
         }
         all
     }

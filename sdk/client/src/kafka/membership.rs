@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use rdkafka::consumer::base_consumer::PartitionQueue;
@@ -21,6 +22,7 @@ pub struct Membership {
     consumer: OnceLock<Weak<BaseConsumer<Membership>>>,
     queues: Mutex<BTreeMap<Partition, PartitionQueue<Membership>>>,
     changes: Mutex<Vec<Change>>,
+    served: AtomicU64,
 }
 
 /// What a rebalance has changed.
@@ -31,7 +33,13 @@ pub(super) enum Change {
 
 impl Membership {
     pub(super) fn new(wake: Arc<Wake>) -> Self {
-        Self { wake, consumer: OnceLock::new(), queues: Mutex::default(), changes: Mutex::default() }
+        Self {
+            wake,
+            consumer: OnceLock::new(),
+            queues: Mutex::default(),
+            changes: Mutex::default(),
+            served: AtomicU64::new(0),
+        }
     }
 
     /// To be called before the first poll.
@@ -47,6 +55,11 @@ impl Membership {
 
     pub(super) fn take_changes(&self) -> Vec<Change> {
         std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many of the consumer's own events were served: rebalances, and answers to commits.
+    pub(super) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
     }
 
     /// The next message that is there already.
@@ -83,7 +96,12 @@ impl Membership {
 impl ClientContext for Membership {}
 
 impl ConsumerContext for Membership {
+    fn commit_callback(&self, _: KafkaResult<()>, _: &TopicPartitionList) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        self.served.fetch_add(1, Ordering::Relaxed);
         match rebalance {
             Rebalance::Assign(list) => {
                 let partitions = partitions(list);

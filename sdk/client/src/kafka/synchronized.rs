@@ -182,8 +182,8 @@ impl SynchronizedConsumer {
 
     /// Rebalances, then facts, then the time.
     fn serve(&mut self) -> Result<(), Error> {
+        let polled = self.poll_consumer();
         let consumer = self.consumer.clone();
-        let polled = consumer.poll(Duration::ZERO).map(|polled| polled.map(|message| message.detach()));
         for change in consumer.context().take_changes() {
             self.change(change);
         }
@@ -198,6 +198,18 @@ impl SynchronizedConsumer {
             None => Ok(()),
             Some(Err(error)) => Err(Error::Read(error)),
             Some(Ok(message)) => Err(Error::Unordered { partition: partition(&message), offset: message.offset() }),
+        }
+    }
+
+    /// Serves everything that the consumer has for itself. One poll serves one event and does not say so; answers to commits,
+    /// which can be thousands, must not keep a rebalance waiting.
+    fn poll_consumer(&self) -> Option<KafkaResult<OwnedMessage>> {
+        loop {
+            let served = self.consumer.context().served();
+            let polled = self.consumer.poll(Duration::ZERO);
+            if polled.is_some() || self.consumer.context().served() == served {
+                return polled.map(|polled| polled.map(|message| message.detach()));
+            }
         }
     }
 
