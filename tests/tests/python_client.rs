@@ -1,5 +1,5 @@
 //! The Python client (`sdk/client-python`): its wheel is built and installed, its types are checked, and its tests and
-//! those of the examples that use it (`examples/post-process`, `examples/read-your-writes`) are run with
+//! those of the examples that use it (`examples/alerts`, `examples/post-process`, `examples/read-your-writes`) are run with
 //! a real Kafka and a real ClickHouse. None of them may be left out.
 
 #![allow(clippy::unwrap_used)]
