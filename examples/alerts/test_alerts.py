@@ -24,7 +24,7 @@ from schedule import Schedule, Settings, Starts, Subscription
 from ticks import Clock, Ticks
 from topic import Topic
 
-from tidegate import CommitLog, Query, Reader, Record
+from tidegate import CommitLog, CommitLogEnded, Query, Reader, Record
 
 COUNT = "SELECT count() FROM {table} WHERE time >= {{start:DateTime}} AND time < {{end:DateTime}}"
 
@@ -147,6 +147,18 @@ def test_every_window_has_all_its_rows_whatever_is_delayed() -> None:
     assert starts == list(range(starts[0], starts[0] + len(starts)))
     assert [line["value"] for line in said] == [stream.counted(line["start"], line["end"]) for line in said]
     assert sum(line["value"] for line in said) == len(sent) > 60
+
+
+def test_nothing_is_known_before_the_commit_log_is_read() -> None:
+    """All partitions are empty, and written to their end: only the log is missing."""
+    stream = Stream("unread", 1)
+    with stream.alerts([]) as (alerts, _), CommitLog(kafka(), "unread-later") as later:
+        for _ in range(3):
+            assert alerts.tick(later) is None
+        create_log("unread-later", 1)
+        eventually("it is read", lambda: alerts.tick(later) is not None)
+    with pytest.raises(CommitLogEnded):
+        alerts.tick(later)
 
 
 def test_a_query_that_fails_waits_and_holds_nobody_else(caplog: pytest.LogCaptureFixture) -> None:

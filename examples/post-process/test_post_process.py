@@ -58,21 +58,20 @@ class Stream:
         )
 
     @contextmanager
-    def acted(self, group: str, reader: Reader) -> Iterator[Acted]:
-        """What is acted on meanwhile, by one member of the group."""
-        acted: Acted = []
+    def running(self, group: str, reader: Reader, acted: Acted) -> Iterator[PostProcess]:
+        """A member of the group, in a thread."""
 
         def act(partition: Partition, offset: int, rows: list[Any]) -> None:
             acted.append((partition.number, offset, rows))
 
         following, is_over = self.follow(group, reader, act), Event()
-        running = Thread(target=lambda: following.run(is_over))
-        running.start()
+        thread = Thread(target=lambda: following.run(is_over))
+        thread.start()
         try:
-            yield acted
+            yield following
         finally:
             is_over.set()
-            running.join()
+            thread.join()
 
 
 def expected(partition: int, start: int, end: int) -> Acted:
@@ -88,14 +87,14 @@ def of(partition: int, acted: Acted) -> Acted:
 
 
 def test_actions_find_their_rows_in_order_and_none_comes_twice() -> None:
-    stream = Stream("acted", 2)
-    with stream.acted("actors", stream.reader) as first:
+    stream, first, second = Stream("acted", 2), Acted(), Acted()
+    with stream.running("actors", stream.reader, first):
         stream.write(0, 5)
         eventually("five are acted on", lambda: len(first) == 5)
         stream.write(1, 2)
         eventually("two more are", lambda: len(first) == 7)
     # Whoever is next begins where the first has ended.
-    with stream.acted("actors", stream.reader) as second:
+    with stream.running("actors", stream.reader, second):
         stream.write(1, 10)
         stream.write(0, 10)
         eventually("all are acted on", lambda: len(second) == 13)
@@ -118,9 +117,9 @@ class Shaky(Reader):
 
 
 def test_rows_that_cannot_be_read_are_waited_for_and_hold_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
-    stream, shaky = Stream("shaken", 2), Shaky(0)
+    stream, shaky, acted = Stream("shaken", 2), Shaky(0), Acted()
     stream.write(0, 10)
-    with stream.acted("shaken", shaky) as acted:
+    with stream.running("shaken", shaky, acted):
         stream.write(1, 10)
         eventually("the other partition is acted on", lambda: len(acted) == 10)
         assert of(1, acted) == expected(1, 0, 10)
@@ -128,14 +127,26 @@ def test_rows_that_cannot_be_read_are_waited_for_and_hold_nobody_else(caplog: py
         eventually("this one is, too", lambda: len(acted) == 20)
     assert of(0, acted) == expected(0, 0, 10)
     assert "shaken/0@0 waits: failed to reach http://ch-1:8123" in caplog.text
-    # An end while one waits: it is not committed, and comes again.
-    stream = Stream("left", 1)
+
+
+def test_what_waits_is_left_to_whoever_has_the_partition_next(caplog: pytest.LogCaptureFixture) -> None:
+    stream, shaky, acted = Stream("left", 2), Shaky(0), Acted()
     stream.write(0, 10)
-    with stream.acted("left", Shaky(0)) as none:
+    with stream.running("leavers", shaky, acted):
         eventually("it waits", lambda: "left/0@0 waits" in caplog.text)
-    with stream.acted("left", Shaky(None)) as acted:
-        eventually("it is acted on", lambda: len(acted) == 10)
-    assert none == [] and acted == expected(0, 0, 10)
+    # It was not committed. Now its partition is given away, or taken and given back.
+    caplog.clear()
+    with stream.running("leavers", shaky, acted) as first:
+        eventually("it waits again", lambda: "left/0@0 waits" in caplog.text)
+        with stream.running("leavers", shaky, acted) as second:
+            eventually(
+                "each has one", lambda: [len(member.consumer.assignment()) for member in (first, second)] == [1, 1]
+            )
+            assert acted == []
+            shaky.partition = None
+            stream.write(1, 10)
+            eventually("all are acted on", lambda: len(acted) >= 20)
+    assert of(0, acted) == expected(0, 0, 10) and of(1, acted) == expected(1, 0, 10)
 
 
 class Process:
