@@ -161,6 +161,17 @@ def test_nothing_is_known_before_the_commit_log_is_read() -> None:
         alerts.tick(later)
 
 
+def test_what_all_windows_wait_for_is_named_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    stream = Stream("behind", 2)
+    stream.send(1)
+    with stream.alerts([]) as (alerts, log):
+        eventually("the log is read", lambda: alerts.tick(log) is None and log.status().is_loaded)
+        for _ in range(3):
+            assert alerts.tick(log) is None
+    expected = "all windows wait for behind:1:writers, which is written to 0 of 1"
+    assert [record.getMessage() for record in caplog.records] == [expected]
+
+
 def test_a_query_that_fails_waits_and_holds_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
     stream, said = Stream("failing", 1), list[dict[str, Any]]()
     broken = stream.subscription(name="broken", query="SELECT count() FROM not_there_yet")
