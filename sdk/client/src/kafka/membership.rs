@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaResult;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::OwnedMessage;
-use rdkafka::{ClientContext, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tidegate_commit_log::Partition;
 
 use super::wake::Wake;
@@ -22,7 +21,8 @@ pub struct Membership {
     consumer: OnceLock<Weak<BaseConsumer<Membership>>>,
     queues: Mutex<BTreeMap<Partition, PartitionQueue<Membership>>>,
     changes: Mutex<Vec<Change>>,
-    served: AtomicU64,
+    /// Positions to commit, not sent yet.
+    positions: Mutex<BTreeMap<Partition, i64>>,
 }
 
 /// What a rebalance has changed.
@@ -38,7 +38,7 @@ impl Membership {
             consumer: OnceLock::new(),
             queues: Mutex::default(),
             changes: Mutex::default(),
-            served: AtomicU64::new(0),
+            positions: Mutex::default(),
         }
     }
 
@@ -57,9 +57,31 @@ impl Membership {
         std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How many of the consumer's own events were served: rebalances, and answers to commits.
-    pub(super) fn served(&self) -> u64 {
-        self.served.load(Ordering::Relaxed)
+    /// Takes a position to commit with the next ones.
+    pub(super) fn will_commit(&self, partition: Partition, position: i64) {
+        self.positions().insert(partition, position);
+    }
+
+    /// One that is committed now makes an earlier one needless.
+    pub(super) fn will_not_commit(&self, partition: &Partition) {
+        self.positions().remove(partition);
+    }
+
+    /// Sends what is to be committed, in one request. Nobody waits for the answer: what is not committed is read again.
+    pub(super) fn commit(&self, consumer: &BaseConsumer<Self>) -> KafkaResult<()> {
+        let positions = std::mem::take(&mut *self.positions());
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        for (partition, position) in positions {
+            list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(position))?;
+        }
+        consumer.commit(&list, CommitMode::Async)
+    }
+
+    fn positions(&self) -> MutexGuard<'_, BTreeMap<Partition, i64>> {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next message that is there already.
@@ -96,12 +118,7 @@ impl Membership {
 impl ClientContext for Membership {}
 
 impl ConsumerContext for Membership {
-    fn commit_callback(&self, _: KafkaResult<()>, _: &TopicPartitionList) {
-        self.served.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        self.served.fetch_add(1, Ordering::Relaxed);
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(list) => {
                 let partitions = partitions(list);
@@ -109,6 +126,8 @@ impl ConsumerContext for Membership {
                 self.change(Change::Assigned(partitions));
             }
             Rebalance::Revoke(list) => {
+                // The group lets go of them when this is answered.
+                self.commit(consumer).unwrap_or_else(|error| not_committed(&error));
                 let partitions = partitions(list);
                 partitions.iter().for_each(|partition| {
                     self.queues().remove(partition);
@@ -118,6 +137,10 @@ impl ConsumerContext for Membership {
             Rebalance::Error(error) => tracing::warn!(%error, "a rebalance failed"),
         }
     }
+}
+
+pub(super) fn not_committed(error: &KafkaError) {
+    tracing::warn!(%error, "positions were not committed; what is behind them is read again unless later ones are");
 }
 
 fn partitions(list: &TopicPartitionList) -> Vec<Partition> {

@@ -14,7 +14,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tidegate_commit_log::Partition;
 
 use super::commit_log::{CommitLog, milliseconds};
-use super::membership::{Change, Membership};
+use super::membership::{Change, Membership, not_committed};
 use super::wake::Wake;
 use super::{Error, asker::Listener};
 use crate::follower::{Follower, Input, Output, Report};
@@ -136,13 +136,21 @@ impl SynchronizedConsumer {
         }
     }
 
-    /// Commits the position after a message, for this consumer's own group.
+    /// Commits the position after a message, for this consumer's own group. `Async` positions are sent together, within 100 ms
+    /// of polling, before a rebalance and at the end: one by one they could be thousands, and while a broker is away a rebalance
+    /// waits for the answers to all of them.
     ///
     /// # Errors
     /// As of rdkafka.
     pub fn commit_message(&self, message: &OwnedMessage, mode: CommitMode) -> KafkaResult<()> {
+        let (partition, position) = (partition(message), message.offset() + 1);
+        if matches!(mode, CommitMode::Async) {
+            self.consumer.context().will_commit(partition, position);
+            return Ok(());
+        }
+        self.consumer.context().will_not_commit(&partition);
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(message.topic(), message.partition(), Offset::Offset(message.offset() + 1))?;
+        list.add_partition_offset(&partition.topic, partition.number, Offset::Offset(position))?;
         self.consumer.commit(&list, mode)
     }
 
@@ -182,8 +190,8 @@ impl SynchronizedConsumer {
 
     /// Rebalances, then facts, then the time.
     fn serve(&mut self) -> Result<(), Error> {
-        let polled = self.poll_consumer();
         let consumer = self.consumer.clone();
+        let polled = consumer.poll(Duration::ZERO).map(|polled| polled.map(|message| message.detach()));
         for change in consumer.context().take_changes() {
             self.change(change);
         }
@@ -193,23 +201,12 @@ impl SynchronizedConsumer {
         if self.ticked.elapsed() >= TICK {
             self.ticked = Instant::now();
             self.handle(Input::Tick);
+            consumer.context().commit(&consumer).unwrap_or_else(|error| not_committed(&error));
         }
         match polled {
             None => Ok(()),
             Some(Err(error)) => Err(Error::Read(error)),
             Some(Ok(message)) => Err(Error::Unordered { partition: partition(&message), offset: message.offset() }),
-        }
-    }
-
-    /// Serves everything that the consumer has for itself. One poll serves one event and does not say so; answers to commits,
-    /// which can be thousands, must not keep a rebalance waiting.
-    fn poll_consumer(&self) -> Option<KafkaResult<OwnedMessage>> {
-        loop {
-            let served = self.consumer.context().served();
-            let polled = self.consumer.poll(Duration::ZERO);
-            if polled.is_some() || self.consumer.context().served() == served {
-                return polled.map(|polled| polled.map(|message| message.detach()));
-            }
         }
     }
 
@@ -304,6 +301,7 @@ fn partition(message: &OwnedMessage) -> Partition {
 
 impl Drop for SynchronizedConsumer {
     fn drop(&mut self) {
+        self.consumer.context().commit(&self.consumer).unwrap_or_else(|error| not_committed(&error));
         self.consumer.context().end();
     }
 }

@@ -186,34 +186,6 @@ fn real_rebalances_between_followers_lose_nothing() {
     assert_eq!(read.values().sum::<usize>(), 400);
 }
 
-/// A follower that commits every message has thousands of answers before it when another one joins.
-#[test]
-fn real_answers_to_commits_keep_no_rebalance_waiting() {
-    create("answered", 2);
-    create_log("answered-log", 1);
-    send_messages("answered", 2, 1);
-    let host = Host::new("answered", 2, "answered-log", &["writers"]);
-    (0..2).for_each(|partition| host.advance(0, partition, 1));
-    let log = CommitLog::start(&kafka(), "answered-log", REPAIRED).unwrap();
-    let start = || follower(&log, "answerers", "answered", &["writers"], REPAIRED.repair);
-    let mut one = start();
-    let mut messages = Vec::new();
-    eventually("both messages come", || {
-        messages.extend(one.poll(Duration::from_millis(100)).map(Result::unwrap));
-        messages.len() == 2
-    });
-    for _ in 0..5000 {
-        one.commit_message(&messages[0], CommitMode::Async).unwrap();
-    }
-    let mut other = start();
-    let before = one.rebalances();
-    eventually("the other one is let in", || {
-        one.poll(Duration::from_millis(100));
-        other.poll(Duration::from_millis(100));
-        one.rebalances() > before && other.rebalances() > 0
-    });
-}
-
 /// The log still says 100 of a topic that was deleted and made again with five messages.
 #[test]
 fn real_a_topic_made_anew_opens_nothing() {
