@@ -92,6 +92,8 @@ class SynchronizedConsumer:
         # Partitions that Kafka sends nothing of, because the backlog is full.
         self._full: set[Partition] = set()
         self._assigned: set[Partition] = set()
+        # Positions to commit, not sent yet.
+        self._positions: dict[Partition, int] = {}
         self._ticked = 0.0
         ours = {"enable.auto.commit": False, "enable.auto.offset.store": False, "enable.partition.eof": False}
         self._consumer = Consumer({**config, **ours})
@@ -123,11 +125,14 @@ class SynchronizedConsumer:
     def commit(self, message: Message, *, asynchronous: bool = True) -> None:
         """Commits the position after a message, for this consumer's own group.
 
-        Raises `confluent_kafka.KafkaException`; asynchronously, only if it could not be asked for.
+        Asynchronous positions are sent together, within 100 ms of polling, before a rebalance and by `close`: one by one
+        they could be thousands, and while a broker is away a rebalance waits for the answers to all of them. Raises
+        `confluent_kafka.KafkaException` if it is not asynchronous.
         """
-        if asynchronous:
-            self._consumer.commit(message=message, asynchronous=True)
-        else:
+        partition = Partition.of(message)
+        self._positions[partition] = _offset(message) + 1
+        if not asynchronous:
+            del self._positions[partition]
             self._consumer.commit(message=message, asynchronous=False)
 
     def pause(self, partitions: Sequence[Partition]) -> None:
@@ -159,6 +164,7 @@ class SynchronizedConsumer:
 
     def close(self) -> None:
         """Leaves the group, and ends the reading of the commit log."""
+        self._commit_positions()
         self._consumer.close()
         self.commit_log.close()
 
@@ -185,6 +191,7 @@ class SynchronizedConsumer:
         if time.monotonic() - self._ticked >= _TICK:
             self._ticked = time.monotonic()
             self._handle(Tick())
+            self._commit_positions()
             if self.commit_log.is_ended:
                 raise CommitLogEnded
         if self._has_ready():
@@ -196,6 +203,17 @@ class SynchronizedConsumer:
         self._in_hand[partition] = message
         self._handle(Read(partition, _offset(message)))
         return True
+
+    def _commit_positions(self) -> None:
+        """Nobody waits for the answer: what is not committed is read again."""
+        positions, self._positions = self._positions, {}
+        if not positions:
+            return
+        offsets = [TopicPartition(*partition, position) for partition, position in positions.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except (KafkaException, RuntimeError) as error:
+            logger.warning("positions were not committed, what is behind them may be read again: %s", error)
 
     def _poll_kafka(self, wait: float) -> bool:
         self._resume_empty()
@@ -248,6 +266,8 @@ class SynchronizedConsumer:
         self._handle(Revoked(partitions))
         if tell is not None:
             tell(self, partitions)
+        # The group lets go of them when this returns.
+        self._commit_positions()
 
     def _forget(self, partitions: list[Partition]) -> None:
         self._paused.difference_update(partitions)
