@@ -48,7 +48,8 @@ pub fn records(committed: &Committed, group: &str) -> Vec<(Partition, Assignment
     let closing = |(partition, note): &(Partition, CommitNote)| {
         let covered = committed.progress().get(partition)?;
         let record = record(partition, group, covered.range.end, *note);
-        Some((partition.clone(), covered.assignment, Record { counts: Some(wire(covered.counts)), ..record }))
+        let counts = Counts { start: Some(covered.range.start), ..covered.counts.clone() };
+        Some((partition.clone(), covered.assignment, Record { counts: Some(counts), ..record }))
     };
     notes.filter_map(closing).collect()
 }
@@ -62,22 +63,6 @@ fn p99(received_ms: &[i64]) -> Option<i64> {
 
 fn seconds(milliseconds: i64) -> f64 {
     milliseconds as f64 / 1000.0
-}
-
-/// Rows are counted over all storages here, not by each.
-fn wire(counts: Counts) -> tidegate_commit_log::Counts {
-    let Counts { messages, inserted, rows, skipped, unselected, replacements, rewrites, dead_letters } = counts;
-    tidegate_commit_log::Counts {
-        messages,
-        inserted,
-        rows,
-        skipped,
-        unselected,
-        replacements,
-        rewrites,
-        dead_letters,
-        ..Default::default()
-    }
 }
 
 #[cfg(test)]

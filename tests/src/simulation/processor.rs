@@ -17,18 +17,18 @@ use tidegate::sink::{Block, Cost, Insert, InsertError};
 use tidegate::source::{Acknowledged, Commit, CommitError, GroupPosition};
 use tokio::time::sleep;
 
-use super::world::{Kind, World, kind, name};
+use super::world::{EVENS, Kind, STORAGES, World, goes_to, kind, name};
 
 /// The processor of one pipeline, and so on: what is a pipeline's has its number.
 ///
 /// Rows are 21 bytes: partition, offset, the stay in which the message was read, and the module's version,
-/// little-endian. Modules of odd and of even versions have other columns.
+/// little-endian. Modules of odd and of even versions have other columns. Each storage has an output of its name.
 pub struct Processor(pub World, pub usize);
 
 const ROW_BYTES: usize = 21;
 
-/// One table.
-pub struct Table(pub World, pub usize);
+/// One storage of a pipeline, by its place in [`STORAGES`].
+pub struct Table(pub World, pub usize, pub usize);
 
 /// The group coordinator.
 pub struct Coordinator(pub World);
@@ -55,8 +55,12 @@ impl Process for Processor {
 }
 
 fn routes(version: u8) -> Routes {
-    let route = Route { output: "rows".into(), storage: "table".into(), sink: 0, columns: columns(version) };
-    Routes { storages: vec![route], outputs: vec![vec![0]] }
+    let route = |(sink, name): (usize, &&str)| {
+        let name = (*name).to_owned();
+        Route { output: name.clone(), storage: name, sink, columns: columns(version) }
+    };
+    let storages: Vec<_> = STORAGES.iter().enumerate().map(route).collect();
+    Routes { outputs: (0..storages.len()).map(|at| vec![at]).collect(), storages }
 }
 
 fn columns(version: u8) -> Arc<[String]> {
@@ -73,7 +77,8 @@ fn parts(batch: &MessageBatch) -> Vec<MessageBatch> {
 }
 
 fn outcomes(batch: &MessageBatch, version: u8) -> Processed {
-    let mut rows = OutputRows::default();
+    let outputs = 0..STORAGES.len();
+    let mut rows: Vec<_> = outputs.map(|output| OutputRows { output, ..OutputRows::default() }).collect();
     let mut processed = Processed { progress: batch.progress(), ..Processed::default() };
     for message in batch.iter() {
         let covered = processed.progress.get_mut(message.partition).expect("it is in the batch");
@@ -82,12 +87,14 @@ fn outcomes(batch: &MessageBatch, version: u8) -> Processed {
         match kind(offset) {
             Kind::Row => {
                 counts.inserted += 1;
-                counts.rows += 1;
-                rows.data.extend(number.to_le_bytes());
-                rows.data.extend(offset.to_le_bytes());
-                rows.data.extend(stay.0.to_le_bytes());
-                rows.data.push(version);
-                rows.ends.push(rows.data.len() as u32);
+                for rows in rows.iter_mut().filter(|rows| goes_to(rows.output, offset)) {
+                    rows.data.extend(number.to_le_bytes());
+                    rows.data.extend(offset.to_le_bytes());
+                    rows.data.extend(stay.0.to_le_bytes());
+                    rows.data.push(version);
+                    rows.ends.push(rows.data.len() as u32);
+                    rows.of_partitions.push((message.partition.clone(), 1));
+                }
             }
             Kind::Skip => counts.skipped += 1,
             Kind::Unselected => panic!("the processor sees {number}@{offset}, which is not selected"),
@@ -111,20 +118,22 @@ fn outcomes(batch: &MessageBatch, version: u8) -> Processed {
             }
         }
     }
-    processed.rows = vec![rows];
+    processed.rows = rows;
     processed
 }
 
 impl Insert for Table {
     fn storage(&self) -> &str {
-        "table"
+        STORAGES[self.2]
     }
 
     async fn insert(&self, block: &Block, attempt: u32) -> Result<(), InsertError> {
-        self.statement(&format!("insert of {} rows, attempt {attempt},", block.rows), || self.take(block)).await
+        let what = format!("insert of {} rows into {}, attempt {attempt},", block.rows, self.storage());
+        self.statement(&what, || self.take(block)).await
     }
 
     async fn rewrite(&self, rewrite: &Rewrite, _number: usize) -> Result<Cost, InsertError> {
+        assert_ne!(self.2, EVENS, "rewrites are for the other storage");
         let Rewrite { partition, offset, .. } = rewrite;
         self.0.lock().begin_rewrite(self.1, partition.number, *offset);
         let done = || self.0.lock().end_rewrite(self.1, partition.number, *offset);
@@ -160,7 +169,7 @@ impl Table {
         assert_eq!(rows.len() as u64, block.raw_bytes, "a block says how long it is");
         assert_eq!(rows.len() as u64, block.rows * ROW_BYTES as u64, "a block says how many rows it has");
         let mut state = self.0.lock();
-        state.note(format!("insert of {} rows", block.rows));
+        state.note(format!("insert of {} rows into {}", block.rows, self.storage()));
         if !state.of[self.1].tokens.insert(block.token.clone()) {
             state.note("its token is known, dropped".into());
             return;
@@ -170,7 +179,7 @@ impl Table {
             let offset = i64::from_le_bytes(row[4..12].try_into().expect("8 bytes"));
             let stay = u64::from_le_bytes(row[12..20].try_into().expect("8 bytes"));
             assert_eq!(block.columns, columns(row[20]), "a block has the columns of its rows");
-            state.write(self.1, partition, offset, Assignment(stay));
+            state.write((self.1, self.2), partition, offset, Assignment(stay));
         }
     }
 }
@@ -247,11 +256,8 @@ impl Brokers {
                 let value = record.value.as_deref().expect("a value");
                 let key = record.key.as_deref().expect("a key");
                 let record = tidegate::commit_log::Record::decode(key, value, None).expect("our own record");
-                if let Some(counts) = record.counts {
-                    assert!(counts.is_complete(), "outcomes sum to messages read: {counts:?}");
-                }
                 assert_eq!(record.group, name(self.1), "each pipeline speaks for itself");
-                state.say(self.1, &Partition::new(record.topic.as_str(), record.partition), record.offset);
+                state.say(self.1, &record);
             }
             "replacements" => {
                 let key = text(record.key.as_deref().expect("a key"));

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::Faults;
 use super::processor::{Brokers, Coordinator, Processor, Table};
 use super::source::{End, SELECTED, Source};
-use super::world::{Effects, Kind, State, World, exists, kind, name};
+use super::world::{Effects, Kind, STORAGES, State, World, exists, goes_to, kind, name};
 
 /// What a run left behind.
 pub struct Outcome {
@@ -83,7 +83,8 @@ fn taker(of: usize, pipelines: usize) -> Taker {
 
 fn pipeline(world: &World, of: usize, share: Share<Coordinator>) -> Pipeline<Processor, Table, Coordinator, Brokers> {
     let (metrics, status) = (Metrics::new().pipeline("simulated"), Status::new().pipeline("simulated"));
-    let sinks = Sinks::new(vec![Table(world.clone(), of).into()], 2, metrics.clone(), status.clone());
+    let storages = (0..STORAGES.len()).map(|storage| Table(world.clone(), of, storage).into()).collect();
+    let sinks = Sinks::new(storages, 2, metrics.clone(), status.clone());
     Pipeline {
         name: name(of),
         processor: Processor(world.clone(), of),
@@ -146,12 +147,14 @@ fn wrong_with(effects: &Effects, abandoned: u32, partition: i32, offset: i64) ->
     if !effects.is_settled(partition, offset) {
         wrong.push(format!("message {partition}@{offset} was lost"));
     }
-    let rows = effects.rows.get(&at).copied().unwrap_or(0);
-    if kind(offset) != Kind::Row && rows > 0 {
-        wrong.push(format!("message {partition}@{offset} has rows although it is {:?}", kind(offset)));
-    }
-    if rows > 1 && abandoned == 0 {
-        wrong.push(format!("message {partition}@{offset} was written {rows} times in a run without a crash"));
+    for (storage, rows) in effects.rows.iter().enumerate() {
+        let (rows, name) = (rows.get(&at).copied().unwrap_or(0), STORAGES[storage]);
+        if (kind(offset) != Kind::Row || !goes_to(storage, offset)) && rows > 0 {
+            wrong.push(format!("message {partition}@{offset} has rows in {name} although it is {:?}", kind(offset)));
+        }
+        if rows > 1 && abandoned == 0 {
+            wrong.push(format!("message {partition}@{offset} was written {rows} times into {name} without a crash"));
+        }
     }
     if kind(offset) != Kind::Reject && effects.dead_letters.contains_key(&at) {
         wrong.push(format!("message {partition}@{offset} was dead-lettered although it is good"));

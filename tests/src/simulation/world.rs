@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tidegate::offset::{Assignment, Partition};
+use tidegate::commit_log::Record;
+use tidegate::offset::{Assignment, Counts, Partition};
 use tidegate::source::{GroupNote, LastCommit};
 use tokio::time::Instant;
 
@@ -36,9 +37,9 @@ pub struct State {
 /// What one pipeline did to the world.
 #[derive(Default)]
 pub struct Effects {
-    /// Rows in the table: how often each message was written.
-    pub rows: BTreeMap<(i32, i64), u32>,
-    /// Tokens that the table has seen: the same one again is dropped, as in a table that deduplicates.
+    /// Rows of each storage: how often each message was written.
+    pub rows: [BTreeMap<(i32, i64), u32>; STORAGES.len()],
+    /// Tokens that the tables have seen: the same one again is dropped, as in a table that deduplicates.
     pub tokens: BTreeSet<String>,
     pub dead_letters: BTreeMap<(i32, i64), u32>,
     pub replacements: BTreeMap<(i32, i64), u32>,
@@ -50,6 +51,10 @@ pub struct Effects {
     /// Of the module that processes now.
     pub version: u8,
 }
+
+/// Of every pipeline. The second is for the rows of messages with even offsets.
+pub const STORAGES: [&str; 2] = ["table", "evens"];
+pub const EVENS: usize = 1;
 
 /// What a simulated message asks for; a function of its offset, so that both sides know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,14 +142,18 @@ impl State {
         self.committed.get(&partition).map_or(0, |last| last.place_of(&name(of)).position)
     }
 
-    /// A commit-log record. It must not run ahead of the commit.
-    pub fn say(&mut self, of: usize, partition: &Partition, offset: i64) {
+    /// A commit-log record. It must not run ahead of the commit, and counts what is there.
+    pub fn say(&mut self, of: usize, record: &Record) {
+        let (partition, offset) = (&Partition::new(record.topic.as_str(), record.partition), record.offset);
         self.note(format!("commit log of {} {partition}@{offset}", name(of)));
         let committed = self.place_of(partition.number, of);
         if offset > committed {
             self.violate(format!("the commit log of {} says {partition}@{offset}, committed is {committed}", name(of)));
         }
         self.check_settled(of, partition, offset, "in the commit log");
+        if let Some(counts) = &record.counts {
+            self.check_counts(of, partition, offset, counts);
+        }
         let said = self.of[of].commit_log.entry(partition.number).or_default();
         *said = offset.max(*said);
     }
@@ -158,14 +167,14 @@ impl State {
 
     /// A row. Rewrites before it must be done: they would see it. When its stay is over, the next owner does them and
     /// then writes the row again.
-    pub fn write(&mut self, of: usize, partition: i32, offset: i64, stay: Assignment) {
+    pub fn write(&mut self, (of, storage): (usize, usize), partition: i32, offset: i64, stay: Assignment) {
         let mut before = (0..offset).filter(|before| kind(*before) == Kind::Rewrite && exists(*before));
         if self.assignments.get(&partition) == Some(&stay)
             && let Some(open) = before.find(|before| !self.of[of].rewrites.contains_key(&(partition, *before)))
         {
             self.violate(format!("row {partition}@{offset} of {} before the rewrite of {open}", name(of)));
         }
-        *self.of[of].rows.entry((partition, offset)).or_default() += 1;
+        *self.of[of].rows[storage].entry((partition, offset)).or_default() += 1;
     }
 
     /// A rewrite sees the rows before it, and is not begun again behind a later one: it would undo what that did.
@@ -185,7 +194,7 @@ impl State {
 
     fn check_rows_before(&mut self, of: usize, what: &str, partition: i32, offset: i64) {
         let mut before = (0..offset).filter(|before| kind(*before) == Kind::Row && exists(*before));
-        if let Some(missing) = before.find(|before| !self.of[of].rows.contains_key(&(partition, *before))) {
+        if let Some(missing) = before.find(|before| !self.of[of].has_rows(partition, *before)) {
             self.violate(format!("{what} {partition}@{offset} of {} before the row of {missing}", name(of)));
         }
     }
@@ -196,14 +205,38 @@ impl State {
             self.violate(format!("{partition}@{position} {what}, and message {offset} has no end in {}", name(of)));
         }
     }
+
+    /// The range that a record closes has the messages and, storage by storage, the rows that it counts.
+    fn check_counts(&mut self, of: usize, partition: &Partition, end: i64, counts: &Counts) {
+        let start = counts.start.expect("our records say where their range begins");
+        let (first, last) = ((partition.number, start), (partition.number, end));
+        let rows = STORAGES.iter().zip(&self.of[of].rows);
+        let rows = rows.map(|(storage, rows)| ((*storage).to_owned(), rows.range(first..last).count() as u64));
+        let storages: BTreeMap<_, _> = rows.filter(|(_, rows)| *rows > 0).collect();
+        // Those that are not selected may be counted with the range after theirs.
+        let selected = (start..end).filter(|offset| exists(*offset) && kind(*offset) != Kind::Unselected);
+        let messages = selected.count() as u64;
+        let held = (messages, storages.values().sum::<u64>(), &storages);
+        let counted = (counts.messages - counts.unselected, counts.rows, &counts.storages);
+        if held != counted || !counts.is_complete() {
+            let text = format!("a record of {} says of {partition} [{start}..{end}): {counts:?}", name(of));
+            self.violate(format!("{text}; there are {messages} messages and {storages:?}"));
+        }
+    }
 }
 
 impl Effects {
+    /// Whether a message is in every storage that it belongs to.
+    fn has_rows(&self, partition: i32, offset: i64) -> bool {
+        let mut rows = self.rows.iter().enumerate().filter(|(storage, _)| goes_to(*storage, offset));
+        rows.all(|(_, rows)| rows.contains_key(&(partition, offset)))
+    }
+
     pub fn is_settled(&self, partition: i32, offset: i64) -> bool {
         let at = (partition, offset);
         !exists(offset)
             || match kind(offset) {
-                Kind::Row => self.rows.contains_key(&at),
+                Kind::Row => self.has_rows(partition, offset),
                 Kind::Skip | Kind::Unselected => true,
                 Kind::Replacement => self.replacements.contains_key(&at),
                 Kind::Rewrite => self.rewrites.contains_key(&at),
@@ -219,6 +252,11 @@ pub fn name(of: usize) -> String {
 
 fn places(note: &GroupNote) -> Vec<i64> {
     note.pipelines.values().map(|place| place.position).collect()
+}
+
+/// Whether a message that becomes rows has one there.
+pub fn goes_to(storage: usize, offset: i64) -> bool {
+    storage != EVENS || offset % 2 == 0
 }
 
 /// A few offsets are missing, as after compaction.
