@@ -8,6 +8,7 @@
 //! publisher  records with acknowledgement
 //! tail       reading a topic without a group
 //! wait       waiting for what groups have written
+//! recall     what the commit logs that are written here say already
 //! trouble    what goes wrong with the brokers, and the property to mend
 //! ```
 
@@ -18,6 +19,7 @@ mod out_of_range;
 mod properties;
 mod publisher;
 mod queue;
+mod recall;
 mod source;
 mod tail;
 #[cfg(test)]
@@ -35,6 +37,7 @@ pub use committer::Committer;
 pub use embedded::EmbeddedBroker;
 pub use properties::refusal;
 pub use publisher::Publisher;
+pub use recall::CommitLogs;
 pub use source::{Source, Stopper};
 pub use tail::{Seen, Tail, tail};
 pub use topics::{TopicError, create_compacted, partitions};

@@ -12,10 +12,11 @@ use tidegate::outcome::{
 };
 use tidegate::processor::Process;
 use tidegate::publish::{Publish, PublishError, Record};
+use tidegate::recall::{Recall, RecallError, Recalled};
 use tidegate::route::{Route, Routes};
 use tidegate::sink::{Block, Cost, Insert, InsertError};
-use tidegate::source::{Acknowledged, Commit, CommitError, GroupPosition};
-use tokio::time::sleep;
+use tidegate::source::{Acknowledged, Commit, CommitError, GroupPosition, LastCommit, PositionError};
+use tokio::time::{Instant, sleep};
 
 use super::world::{EVENS, Kind, STORAGES, World, goes_to, kind, name};
 
@@ -27,14 +28,23 @@ pub struct Processor(pub World, pub usize);
 
 const ROW_BYTES: usize = 21;
 
+pub const COMMIT_LOG: &str = "commit-log";
+
 /// One storage of a pipeline, by its place in [`STORAGES`].
 pub struct Table(pub World, pub usize, pub usize);
 
 /// The group coordinator.
 pub struct Coordinator(pub World);
 
-/// The brokers of all topics written to.
-pub struct Brokers(pub World, pub usize);
+/// The brokers of all topics written to, as a pipeline of a process sees them.
+#[derive(Clone)]
+pub struct Brokers(pub World, pub usize, pub u32);
+
+/// The commit log of a pipeline, as it is read.
+pub struct Log(pub World, pub usize);
+
+/// So late may come what was given up.
+const LATE: Duration = Duration::from_secs(20);
 
 impl Process for Processor {
     fn process(&self, batch: MessageBatch) -> impl Future<Output = Answered> + Send + 'static {
@@ -224,6 +234,16 @@ impl Commit for Coordinator {
         Ok(acknowledged)
     }
 
+    async fn committed(&self, partitions: &[Partition]) -> Result<Vec<Option<LastCommit>>, PositionError> {
+        let world = &self.0;
+        sleep(Duration::from_millis(world.pick(1..10))).await;
+        if world.chance(|faults| faults.commit_fails / 2.0) {
+            return Err(PositionError { group: "simulated".into(), cause: "coordinator loading".into() });
+        }
+        let state = world.lock();
+        Ok(partitions.iter().map(|partition| state.committed.get(&partition.number).cloned()).collect())
+    }
+
     fn holds(&self, partition: &Partition, assignment: Assignment) -> bool {
         self.0.lock().assignments.get(&partition.number) == Some(&assignment)
     }
@@ -233,17 +253,54 @@ impl Publish for Brokers {
     async fn publish(&self, record: Record) -> Result<(), PublishError> {
         let world = &self.0;
         sleep(Duration::from_millis(world.pick(1..5))).await;
-        let error = || PublishError { topic: record.topic.clone(), cause: "timed out".into(), hold: false };
+        let error = PublishError { topic: record.topic.clone(), cause: "timed out".into(), hold: false };
         if world.chance(|faults| faults.publish_fails / 2.0) {
             world.log(format!("record for {} lost", record.topic));
-            return Err(error());
+            return Err(error);
+        }
+        if &*record.topic == COMMIT_LOG && world.chance(|faults| faults.publish_fails / 2.0) {
+            let (brokers, late) = (self.clone(), world.pick(0..LATE.as_millis() as u64));
+            world.log(format!("record for {} comes {late} ms late", record.topic));
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(late)).await;
+                brokers.take(&record);
+            });
+            return Err(error);
         }
         self.take(&record);
         if world.chance(|faults| faults.publish_fails / 2.0) {
             world.log(format!("record for {} published and not acknowledged", record.topic));
-            return Err(error());
+            return Err(error);
         }
         Ok(())
+    }
+}
+
+impl Recall for Log {
+    async fn recall(&self, group: &str, partitions: &[Partition]) -> Result<Vec<Recalled>, RecallError> {
+        let Self(world, of) = self;
+        assert_eq!(group, name(*of), "each pipeline recalls what it said itself");
+        if world.chance(|faults| faults.log_fails) {
+            let dark = Duration::from_millis(world.pick(0..30_000));
+            world.log(format!("the commit log cannot be read for {dark:?}"));
+            world.lock().log_dark_until = Some(Instant::now() + dark);
+        }
+        // Whatever is said from now on need not be known.
+        let recalled = {
+            let state = world.lock();
+            if state.log_dark_until.is_some_and(|until| Instant::now() < until) {
+                return Err(RecallError::Log("simulated".into()));
+            }
+            let last = |partition: &Partition| state.of[*of].believed.get(&partition.number).cloned();
+            let recalled = |partition| Recalled { topic_id: Some("id".into()), last: last(partition) };
+            partitions.iter().map(recalled).collect()
+        };
+        sleep(Duration::from_millis(world.pick(1..50))).await;
+        Ok(recalled)
+    }
+
+    fn epoch(&self, _group: &str, partition: &Partition) -> u64 {
+        self.0.lock().of[self.1].believed.get(&partition.number).map_or(0, |record| record.epoch)
     }
 }
 
@@ -252,17 +309,18 @@ impl Brokers {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
         let mut state = self.0.lock();
         match &*record.topic {
-            "commit-log" => {
+            COMMIT_LOG => {
                 let value = record.value.as_deref().expect("a value");
                 let key = record.key.as_deref().expect("a key");
                 let record = tidegate::commit_log::Record::decode(key, value, None).expect("our own record");
                 assert_eq!(record.group, name(self.1), "each pipeline speaks for itself");
-                state.say(self.1, &record);
+                state.say(self.1, self.2, &record);
             }
             "replacements" => {
                 let key = text(record.key.as_deref().expect("a key"));
                 let (partition, offset) = key.split_once(':').expect("two numbers");
-                state.replace(self.1, partition.parse().expect("a number"), offset.parse().expect("a number"));
+                let at = (partition.parse().expect("a number"), offset.parse().expect("a number"));
+                state.replace(self.1, self.2, at.0, at.1);
             }
             _ => {
                 let header = |name: &str| {

@@ -29,6 +29,13 @@ pub struct State {
     /// The stay that each partition is in; none while it is with nobody.
     pub assignments: BTreeMap<i32, Assignment>,
     pub assignment_last: u64,
+    /// Which process is the present one.
+    pub life: u32,
+    /// The first process after the group was set back last.
+    pub era: u32,
+    pub set_backs: u32,
+    /// Until then, the commit log cannot be read.
+    pub log_dark_until: Option<Instant>,
     /// Crashes and revocations whose drain did not end in time: after these, rows may be there twice.
     pub abandoned: u32,
     pub violations: Vec<String>,
@@ -46,8 +53,10 @@ pub struct Effects {
     /// Rewrites that were carried out, and the last that was begun, by partition.
     pub rewrites: BTreeMap<(i32, i64), u32>,
     pub rewrite_last: BTreeMap<i32, i64>,
-    /// Highest offset that the commit log named, by partition.
-    pub commit_log: BTreeMap<i32, i64>,
+    /// By partition, the highest record by epoch and offset: what followers believe.
+    pub believed: BTreeMap<i32, Record>,
+    /// Partitions that were set back, and of which nothing was said since.
+    pub unsaid: BTreeSet<i32>,
     /// Of the module that processes now.
     pub version: u8,
 }
@@ -79,6 +88,10 @@ impl World {
             committed: BTreeMap::new(),
             assignments: BTreeMap::new(),
             assignment_last: 0,
+            life: 0,
+            era: 0,
+            set_backs: 0,
+            log_dark_until: None,
             abandoned: 0,
             violations: Vec::new(),
         };
@@ -142,11 +155,27 @@ impl State {
         self.committed.get(&partition).map_or(0, |last| last.place_of(&name(of)).position)
     }
 
-    /// A commit-log record. It must not run ahead of the commit, and counts what is there.
-    pub fn say(&mut self, of: usize, record: &Record) {
+    /// A commit-log record of a process. It must not run ahead of the commit, and counts what is there; those of processes
+    /// from before a set-back may, and then nobody may believe them any more.
+    pub fn say(&mut self, of: usize, life: u32, record: &Record) {
         let (partition, offset) = (&Partition::new(record.topic.as_str(), record.partition), record.offset);
-        self.note(format!("commit log of {} {partition}@{offset}", name(of)));
-        let committed = self.place_of(partition.number, of);
+        self.note(format!("commit log of {} in life {life} {partition}@{offset} epoch {}", name(of), record.epoch));
+        if life >= self.era {
+            self.check_said(of, partition, record);
+            self.of[of].unsaid.remove(&partition.number);
+        }
+        let believed = self.of[of].believed.entry(partition.number).or_insert_with(|| record.repeated());
+        if (record.epoch, offset) >= (believed.epoch, believed.offset) {
+            *believed = record.repeated();
+        }
+        let believed = believed.offset;
+        if !self.of[of].unsaid.contains(&partition.number) {
+            self.check_settled(of, partition, believed, "is believed by followers");
+        }
+    }
+
+    fn check_said(&mut self, of: usize, partition: &Partition, record: &Record) {
+        let (offset, committed) = (record.offset, self.place_of(partition.number, of));
         if offset > committed {
             self.violate(format!("the commit log of {} says {partition}@{offset}, committed is {committed}", name(of)));
         }
@@ -154,14 +183,27 @@ impl State {
         if let Some(counts) = &record.counts {
             self.check_counts(of, partition, offset, counts);
         }
-        let said = self.of[of].commit_log.entry(partition.number).or_default();
-        *said = offset.max(*said);
     }
 
-    /// A replacement may not overtake the rows before it.
-    pub fn replace(&mut self, of: usize, partition: i32, offset: i64) {
+    /// Nobody reads, and an operator lets messages be processed again: sets the group back as Kafka's own tool does, which
+    /// leaves no note, and removes what is done again.
+    pub fn set_back(&mut self) {
+        (self.era, self.set_backs) = (self.life + 1, self.set_backs + 1);
+        for (partition, last) in &mut self.committed {
+            let to = self.random.random_range(0..=last.position);
+            *last = LastCommit { position: to, note: GroupNote::default() };
+            self.of.iter_mut().for_each(|effects| effects.take_back(*partition, to));
+        }
+        let positions: Vec<_> = self.committed.iter().map(|(partition, last)| (*partition, last.position)).collect();
+        self.note(format!("the group is set back to {positions:?}"));
+    }
+
+    /// A replacement may not overtake the rows before it; of a process from before a set-back they may have been removed.
+    pub fn replace(&mut self, of: usize, life: u32, partition: i32, offset: i64) {
         self.note(format!("replacement of {partition}@{offset} by {}", name(of)));
-        self.check_rows_before(of, "replacement", partition, offset);
+        if life >= self.era {
+            self.check_rows_before(of, "replacement", partition, offset);
+        }
         *self.of[of].replacements.entry((partition, offset)).or_default() += 1;
     }
 
@@ -226,6 +268,18 @@ impl State {
 }
 
 impl Effects {
+    /// Everything from `to` on is undone. Tables whose rows are removed forget the tokens of these.
+    fn take_back(&mut self, partition: i32, to: i64) {
+        let stays = |at: &(i32, i64)| at.0 != partition || at.1 < to;
+        self.rows.iter_mut().for_each(|rows| rows.retain(|at, _| stays(at)));
+        for of in [&mut self.dead_letters, &mut self.replacements, &mut self.rewrites] {
+            of.retain(|at, _| stays(at));
+        }
+        self.rewrite_last.remove(&partition);
+        self.tokens.clear();
+        self.unsaid.insert(partition);
+    }
+
     /// Whether a message is in every storage that it belongs to.
     fn has_rows(&self, partition: i32, offset: i64) -> bool {
         let mut rows = self.rows.iter().enumerate().filter(|(storage, _)| goes_to(*storage, offset));
