@@ -37,7 +37,6 @@ pub use committer::Committer;
 pub use embedded::EmbeddedBroker;
 pub use properties::refusal;
 pub use publisher::Publisher;
-pub use recall::CommitLogs;
 pub use source::{Source, Stopper};
 pub use tail::{Seen, Tail, tail};
 pub use topics::{TopicError, create_compacted, partitions};

@@ -92,23 +92,18 @@ pub fn loader(config: Arc<Config>) -> Loader {
 }
 
 impl Starter {
-    /// Joins the fleet, where there is one. `state` is the folder for what must survive a restart.
+    /// Joins the fleet, where there is one. `state` is the folder for what must survive a restart, `commit_logs` are those of
+    /// the process.
     ///
     /// # Errors
     /// If the control topic cannot be used.
-    pub async fn new(config: Arc<Config>, state: PathBuf) -> Result<Self, StartError> {
+    pub async fn new(config: Arc<Config>, state: PathBuf, commit_logs: CommitLogs) -> Result<Self, StartError> {
         let fleet = match &config.control {
             Some(control) => Some(Fleet::join(&brokers(&config), &control.topic.value.0).await?),
             None => None,
         };
         let control = Control { loader: loader(config.clone()), folder: state, fleet };
-        let commit_logs = CommitLogs::new(brokers(&config));
         Ok(Self { config, control, commit_logs })
-    }
-
-    /// The commit logs that this process reads because it writes them; for all who wait for what is in them.
-    pub fn commit_logs(&self) -> &CommitLogs {
-        &self.commit_logs
     }
 
     /// Loads the module that the pipeline should run.
@@ -199,7 +194,8 @@ impl Starter {
         let log = config.commit_log.as_ref()?;
         let topic = log.topic.value.0.as_str();
         let (group, heartbeat) = (config.group_in_commit_log().to_owned(), log.heartbeat.0);
-        Some(self.commit_logs.of(topic).map(|log| CommitLog { topic: topic.into(), log, group, heartbeat }))
+        let opened = self.commit_logs.open(topic, group == config.group.0);
+        Some(opened.map(|log| CommitLog { topic: topic.into(), log, group, heartbeat }))
     }
 
     /// What is read for these pipelines, and what each takes of it. One that is alone selects before anything is copied.

@@ -1,48 +1,15 @@
-//! The commit logs that this process writes, read from their beginnings: one reader for each log, for all pipelines that
-//! write it and for all that wait.
+//! A commit log that this process writes, read by the reader that is there for all that wait.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tidegate_client::{CommitLog, Key, LogSettings};
+use tidegate_client::CommitLog;
 
-use super::{Brokers, Role};
 use crate::offset::Partition;
 use crate::recall::{Recall, RecallError, Recalled};
 
-/// A cheap handle; clones have the same readers.
-#[derive(Clone)]
-pub struct CommitLogs {
-    brokers: Brokers,
-    logs: Arc<Mutex<BTreeMap<String, CommitLog>>>,
-}
-
 /// After so long without the end of the log somebody is told; reading goes on.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-impl CommitLogs {
-    pub fn new(brokers: Brokers) -> Self {
-        Self { brokers, logs: Arc::default() }
-    }
-
-    /// The log of this topic. Reading begins when it is asked for first.
-    ///
-    /// # Errors
-    /// If the client cannot be made of the brokers' settings.
-    pub fn of(&self, topic: &str) -> Result<CommitLog, tidegate_client::Error> {
-        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(log) = logs.get(topic) {
-            return Ok(log.clone());
-        }
-        // Names in a log need not be those of groups that could be asked; the hosts that write it repeat what is lost.
-        let settings = LogSettings { repair: None, ..LogSettings::default() };
-        let config = self.brokers.config(Role::Consumer, &[("fetch.wait.max.ms", "100")]);
-        let log = CommitLog::start(&config, topic, settings)?;
-        logs.insert(topic.to_owned(), log.clone());
-        Ok(log)
-    }
-}
 
 impl Recall for CommitLog {
     async fn recall(&self, group: &str, partitions: &[Partition]) -> Result<Vec<Recalled>, RecallError> {
@@ -64,16 +31,12 @@ impl Recall for CommitLog {
         }
         let recalled = |partition: &Partition| Recalled {
             topic_id: ids[&partition.topic].clone(),
-            last: self.last(&key(group, partition)),
+            last: self.last(&partition.key(group)),
         };
         Ok(partitions.iter().map(recalled).collect())
     }
 
     fn epoch(&self, group: &str, partition: &Partition) -> u64 {
-        self.last(&key(group, partition)).map_or(0, |record| record.epoch)
+        self.last(&partition.key(group)).map_or(0, |record| record.epoch)
     }
-}
-
-fn key(group: &str, partition: &Partition) -> Key {
-    Key { topic: partition.topic.to_string(), partition: partition.number, group: group.to_owned() }
 }

@@ -55,6 +55,8 @@ pub struct Effects {
     pub rewrite_last: BTreeMap<i32, i64>,
     /// By partition, the highest record by epoch and offset: what followers believe.
     pub believed: BTreeMap<i32, Record>,
+    /// By partition, before which offset every message was once seen to have its end; only a set-back takes that away.
+    pub settled: BTreeMap<i32, i64>,
     /// Partitions that were set back, and of which nothing was said since.
     pub unsaid: BTreeSet<i32>,
     /// Of the module that processes now.
@@ -242,9 +244,13 @@ impl State {
     }
 
     fn check_settled(&mut self, of: usize, partition: &Partition, position: i64, what: &str) {
-        let open = (0..position).find(|offset| !self.of[of].is_settled(partition.number, *offset));
-        if let Some(offset) = open {
-            self.violate(format!("{partition}@{position} {what}, and message {offset} has no end in {}", name(of)));
+        let effects = &mut self.of[of];
+        let from = effects.settled.get(&partition.number).copied().unwrap_or(0);
+        match (from..position).find(|offset| !effects.is_settled(partition.number, *offset)) {
+            Some(offset) => {
+                self.violate(format!("{partition}@{position} {what}, and message {offset} has no end in {}", name(of)));
+            }
+            None => drop(effects.settled.insert(partition.number, position.max(from))),
         }
     }
 
@@ -276,6 +282,7 @@ impl Effects {
             of.retain(|at, _| stays(at));
         }
         self.rewrite_last.remove(&partition);
+        self.settled.entry(partition).and_modify(|settled| *settled = to.min(*settled));
         self.tokens.clear();
         self.unsaid.insert(partition);
     }
