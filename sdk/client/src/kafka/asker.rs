@@ -107,7 +107,6 @@ impl Asker {
 
     fn topic_id(&mut self, name: &str) -> Result<Option<String>, String> {
         let client = self.client(super::log_reader::GROUP).map_err(|error| error.to_string())?;
-        // SAFETY: the client lives here.
-        unsafe { topic_id::topic_id(client.client().native_ptr(), name, REQUEST_TIMEOUT) }
+        topic_id::topic_id(client, name, REQUEST_TIMEOUT)
     }
 }

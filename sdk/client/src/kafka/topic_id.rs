@@ -5,7 +5,9 @@ use std::ffi::{CStr, CString};
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use rdkafka::types::{RDKafka, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 
 /// What brokers say that know of no ids.
@@ -15,20 +17,20 @@ const NO_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 ///
 /// # Errors
 /// Why it is not known, as text; also if the topic is not there.
-///
-/// # Safety
-/// `client` must be a live client.
-pub(super) unsafe fn topic_id(client: *mut RDKafka, topic: &str, timeout: Duration) -> Result<Option<String>, String> {
+pub(super) fn topic_id(client: &BaseConsumer, topic: &str, timeout: Duration) -> Result<Option<String>, String> {
+    let broker = answering(client, topic, timeout).map_err(|error| error.to_string())?;
+    let client = client.client().native_ptr();
     let topic = CString::new(topic).map_err(|error| error.to_string())?;
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the client is alive by contract; the event is asked for its results only while it lives, and everything
-    // that is made here is destroyed here.
+    // SAFETY: the client is alive; the event is asked for its results only while it lives, and everything that is made here
+    // is destroyed here.
     unsafe {
         let queue = sys::rd_kafka_queue_new(client);
         let options =
             sys::rd_kafka_AdminOptions_new(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
         let mut cause = [0; 256];
         sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, cause.as_mut_ptr(), cause.len());
+        sys::rd_kafka_AdminOptions_set_broker(options, broker, cause.as_mut_ptr(), cause.len());
         let topics = sys::rd_kafka_TopicCollection_of_topic_names([topic.as_ptr()].as_mut_ptr(), 1);
         sys::rd_kafka_DescribeTopics(client, topics, options, queue);
         let event = NonNull::new(sys::rd_kafka_queue_poll(queue, timeout_ms));
@@ -44,6 +46,14 @@ pub(super) unsafe fn topic_id(client: *mut RDKafka, topic: &str, timeout: Durati
         sys::rd_kafka_queue_destroy(queue);
         id
     }
+}
+
+/// A broker that is there. Without being told, librdkafka would wait for the controller, which any may be asked instead of.
+fn answering(client: &BaseConsumer, topic: &str, timeout: Duration) -> KafkaResult<i32> {
+    let metadata = client.fetch_metadata(Some(topic), timeout)?;
+    let first = metadata.brokers().first().map_or(-1, |broker| broker.id());
+    // It has no number as long as it is known by its address only.
+    Ok(if metadata.orig_broker_id() >= 0 { metadata.orig_broker_id() } else { first })
 }
 
 /// # Safety
