@@ -45,7 +45,7 @@ pub struct Counts {
     pub messages: u64,
     /// Messages that became rows.
     pub inserted: u64,
-    /// Rows of these, over all storages.
+    /// Rows of these, and rows written before rewrites, over all storages.
     pub rows: u64,
     pub skipped: u64,
     /// Messages that the pipeline did not select.
@@ -54,9 +54,12 @@ pub struct Counts {
     #[serde(skip_serializing_if = "is_zero")]
     pub rewrites: u64,
     pub dead_letters: u64,
-    /// Rows by the name of the storage; empty when the writer does not say.
+    /// Of `rows`, those of each storage, by its name; one without rows is left out. Empty when the writer does not say.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub storages: BTreeMap<String, u64>,
+    /// First offset of the range, which ends before the record's `offset`; none when the writer does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<i64>,
 }
 
 /// A message that is no record: count it, pass over it.
@@ -79,6 +82,32 @@ struct Value {
 }
 
 impl Counts {
+    /// The sums. `start` is a place and no count: it stays what it is.
+    pub fn add(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.inserted += other.inserted;
+        self.rows += other.rows;
+        self.skipped += other.skipped;
+        self.unselected += other.unselected;
+        self.replacements += other.replacements;
+        self.rewrites += other.rewrites;
+        self.dead_letters += other.dead_letters;
+        other.storages.iter().for_each(|(storage, rows)| self.add_to_storage(storage, *rows));
+    }
+
+    /// Counts rows of a storage.
+    pub fn add_rows(&mut self, storage: &str, rows: u64) {
+        self.rows += rows;
+        self.add_to_storage(storage, rows);
+    }
+
+    fn add_to_storage(&mut self, storage: &str, rows: u64) {
+        match self.storages.get_mut(storage) {
+            Some(sum) => *sum += rows,
+            None => drop(self.storages.insert(storage.to_owned(), rows)),
+        }
+    }
+
     /// Every message has exactly one outcome.
     pub fn is_complete(&self) -> bool {
         let settled = self.inserted + self.skipped + self.unselected + self.replacements + self.rewrites;
@@ -144,8 +173,9 @@ impl Record {
         let Key { topic, partition, group } = Key::decode(key)?;
         let text = std::str::from_utf8(value).map_err(|_| DecodeError::new("the value is not UTF-8"))?;
         let value = if is_digits(text) { digits(text, orig_message_ts)? } else { json(text)? };
-        if value.offset < 0 {
-            return Err(DecodeError::new("the offset is negative"));
+        let start = value.counts.as_ref().and_then(|counts| counts.start);
+        if value.offset < 0 || start.is_some_and(|start| start < 0) {
+            return Err(DecodeError::new("an offset is negative"));
         }
         Ok(Self {
             topic,

@@ -24,15 +24,32 @@ fn bytes_are_those_of_the_reference() {
 
 #[test]
 fn our_fields_come_after_those_of_the_reference() {
-    let counts = Counts { messages: 3, inserted: 2, rows: 4, skipped: 1, ..Counts::default() };
+    let mut counts = Counts { messages: 3, inserted: 2, skipped: 1, start: Some(2), ..Counts::default() };
+    counts.add_rows("errors", 3);
+    counts.add_rows("flags", 1);
     let record = Record { epoch: 2, topic_id: Some("q1".into()), counts: Some(counts), ..record() };
     assert_eq!(
         record.value(),
         "{\"offset\":5,\"orig_message_ts\":1696381946.0,\"received_p99\":null,\"epoch\":2,\"topic_id\":\"q1\",\
          \"counts\":{\"messages\":3,\"inserted\":2,\"rows\":4,\"skipped\":1,\"unselected\":0,\"replacements\":0,\
-         \"dead_letters\":0}}"
+         \"dead_letters\":0,\"storages\":{\"errors\":3,\"flags\":1},\"start\":2}}"
     );
     assert_eq!(record.repeated(), Record { counts: None, ..record });
+}
+
+#[test]
+fn counts_are_added_up_by_storage() {
+    let one = |storage: &str, rows, start| {
+        let mut counts = Counts { messages: 1, inserted: 1, start: Some(start), ..Counts::default() };
+        counts.add_rows(storage, rows);
+        counts
+    };
+    let mut sum = one("errors", 2, 5);
+    [one("flags", 3, 6), one("errors", 4, 7)].iter().for_each(|counts| sum.add(counts));
+    let storages = BTreeMap::from([("errors".to_owned(), 6), ("flags".to_owned(), 3)]);
+    let expected = Counts { messages: 3, inserted: 3, rows: 9, storages, start: Some(5), ..Counts::default() };
+    assert_eq!(sum, expected, "where a range begins is not added up");
+    assert!(sum.is_complete());
 }
 
 #[test]
@@ -67,6 +84,7 @@ fn nonsense_is_an_error() {
         ("events:0:g", r#"{"offset":5,"orig_message_ts":NaN}"#),
         ("events:0:g", r#"{"offset":5,"orig_message_ts":1e999}"#),
         ("events:0:g", r#"{"offset":5,"orig_message_ts":1.0,"epoch":-1}"#),
+        ("events:0:g", r#"{"offset":5,"counts":{"start":-1}}"#),
         ("events:0:g", "[5,1.0,null]"),
     ] {
         assert!(Record::decode(key.as_bytes(), value.as_bytes(), None).is_err(), "{key} {value}");
@@ -75,9 +93,10 @@ fn nonsense_is_an_error() {
 
 fn counts() -> impl Strategy<Value = Counts> {
     let storages = proptest::collection::btree_map("[a-z]{1,8}", any::<u64>(), 0..3);
-    (any::<[u64; 8]>(), storages).prop_map(|(n, storages): (_, BTreeMap<_, _>)| {
+    let start = proptest::option::of(0i64..);
+    (any::<[u64; 8]>(), storages, start).prop_map(|(n, storages, start): (_, BTreeMap<_, _>, _)| {
         let [messages, inserted, rows, skipped, unselected, replacements, rewrites, dead_letters] = n;
-        Counts { messages, inserted, rows, skipped, unselected, replacements, rewrites, dead_letters, storages }
+        Counts { messages, inserted, rows, skipped, unselected, replacements, rewrites, dead_letters, storages, start }
     })
 }
 

@@ -142,15 +142,20 @@ impl Open {
     }
 
     fn append(&mut self, processed: Processed) {
+        self.progress.append(processed.progress);
         for rows in &processed.rows {
-            for storage in &self.routes.outputs[rows.output] {
-                self.builders[*storage].append(&rows.data, rows.ends.len() as u64);
+            for route in &self.routes.outputs[rows.output] {
+                self.builders[*route].append(&rows.data, rows.ends.len() as u64);
+                let storage = &self.routes.storages[*route].storage;
+                for (partition, count) in &rows.of_partitions {
+                    let covered = self.progress.get_mut(partition);
+                    covered.expect("rows are of messages that are covered").counts.add_rows(storage, *count);
+                }
             }
         }
         self.replacements.extend(processed.replacements);
         self.rewrites.extend(processed.rewrites);
         self.dead_letters.extend(processed.dead_letters);
-        self.progress.append(processed.progress);
     }
 
     /// Rows after a rewrite wait for it, and its commit says that it need not be done again.
@@ -212,6 +217,7 @@ fn token(pipeline: &str, ranges: &str, Route { output, storage, .. }: &Route) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::offset::{Assignment, Counts, Covered, Partition, Range};
     use crate::outcome::OutputRows;
 
     const NO_LIMITS: StorageLimits = StorageLimits { rows_max: u64::MAX, bytes_max: u64::MAX };
@@ -228,9 +234,20 @@ mod tests {
         Arc::new(Routes { storages, outputs: vec![vec![0, 1], vec![2]] })
     }
 
+    fn covered() -> Covered {
+        Covered {
+            assignment: Assignment(1),
+            range: Range::new(0, 0),
+            last_timestamp_ms: None,
+            received_ms: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
     /// Rows of one byte.
     fn rows(output: usize, count: u32) -> Processed {
-        let rows = OutputRows { output, data: vec![0; count as usize], ends: (1..=count).collect() };
+        let rows =
+            OutputRows { output, data: vec![0; count as usize], ends: (1..=count).collect(), ..OutputRows::default() };
         Processed { rows: vec![rows], ..Processed::default() }
     }
 
@@ -255,6 +272,32 @@ mod tests {
         let tokens = tokens.map(|(pipeline, ranges, route)| token(pipeline, ranges, &routes.storages[route]));
         assert_eq!(tokens.iter().collect::<std::collections::BTreeSet<_>>().len(), 4, "{tokens:?}");
         assert_eq!(token("p", "events:0:1-2", &routes.storages[0]), tokens[0]);
+    }
+
+    #[test]
+    fn rows_are_counted_by_partition_and_storage() {
+        let part = |from: i64, number: i32, rows_of: &[(usize, u32)]| {
+            let covered = Covered { range: Range::new(from, from + 1), ..covered() };
+            let partition = Partition::new("events", number);
+            let of_partitions = |count| vec![(partition.clone(), u64::from(count))];
+            let rows_of = rows_of.iter().map(|(output, count)| {
+                let rows = rows(*output, *count).rows.remove(0);
+                OutputRows { of_partitions: of_partitions(*count), ..rows }
+            });
+            let rows = rows_of.collect();
+            Processed { rows, progress: [(partition, covered)].into_iter().collect(), ..Processed::default() }
+        };
+        let parts = [part(0, 0, &[(0, 3)]), part(0, 1, &[(1, 2)]), part(1, 0, &[(0, 1), (1, 5)])];
+        let mut open = Open::new(routes());
+        parts.into_iter().for_each(|part| open.append(part));
+        let batch = open.close("p");
+        let counted = |number| {
+            let counts = &batch.progress.get(&Partition::new("events", number)).unwrap().counts;
+            (counts.rows, counts.storages.iter().map(|(name, rows)| (name.as_str(), *rows)).collect::<Vec<_>>())
+        };
+        assert_eq!([counted(0), counted(1)], [(13, vec![("few", 9), ("many", 4)]), (2, vec![("few", 2)])]);
+        let written: u64 = batch.blocks.iter().map(|(_, block)| block.rows).sum();
+        assert_eq!(written, 15);
     }
 
     #[test]

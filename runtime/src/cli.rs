@@ -197,6 +197,7 @@ impl From<StartError> for Failure {
                 ..
             }
             | StartError::Kafka { .. }
+            | StartError::CommitLog { .. }
             | StartError::Schema { .. } => Failure::Usage(text),
         }
     }

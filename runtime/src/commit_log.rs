@@ -8,11 +8,12 @@ pub use tidegate_commit_log::{DecodeError, Record};
 
 use crate::offset::{Assignment, Counts, Covered, Partition};
 use crate::publish;
+use crate::recall::Standing;
 use crate::share::Committed;
 use crate::source::CommitNote;
 
 /// The record of a position; it closes no range.
-pub fn record(partition: &Partition, group: &str, position: i64, note: CommitNote) -> Record {
+pub fn record(partition: &Partition, group: &str, standing: &Standing, (position, note): (i64, CommitNote)) -> Record {
     Record {
         topic: partition.topic.to_string(),
         partition: partition.number,
@@ -20,7 +21,9 @@ pub fn record(partition: &Partition, group: &str, position: i64, note: CommitNot
         offset: position,
         orig_message_ts: note.orig_message_ts,
         received_p99: note.received_p99,
-        ..Record::default()
+        epoch: standing.epoch,
+        topic_id: standing.topic_id.clone(),
+        counts: None,
     }
 }
 
@@ -42,13 +45,19 @@ pub fn note(covered: &Covered) -> CommitNote {
     }
 }
 
-/// One record for each partition of a commit.
-pub fn records(committed: &Committed, group: &str) -> Vec<(Partition, Assignment, Record)> {
+/// One record for each partition of a commit, as their stays are standing.
+pub fn records<'a>(
+    committed: &Committed,
+    group: &str,
+    standing: impl Fn(&Partition, Assignment) -> &'a Standing,
+) -> Vec<(Partition, Record)> {
     let notes = committed.notes().iter();
     let closing = |(partition, note): &(Partition, CommitNote)| {
         let covered = committed.progress().get(partition)?;
-        let record = record(partition, group, covered.range.end, *note);
-        Some((partition.clone(), covered.assignment, Record { counts: Some(wire(covered.counts)), ..record }))
+        let standing = standing(partition, covered.assignment);
+        let record = record(partition, group, standing, (covered.range.end, *note));
+        let counts = Counts { start: Some(covered.range.start), ..covered.counts.clone() };
+        Some((partition.clone(), Record { counts: Some(counts), ..record }))
     };
     notes.filter_map(closing).collect()
 }
@@ -64,22 +73,6 @@ fn seconds(milliseconds: i64) -> f64 {
     milliseconds as f64 / 1000.0
 }
 
-/// Rows are counted over all storages here, not by each.
-fn wire(counts: Counts) -> tidegate_commit_log::Counts {
-    let Counts { messages, inserted, rows, skipped, unselected, replacements, rewrites, dead_letters } = counts;
-    tidegate_commit_log::Counts {
-        messages,
-        inserted,
-        rows,
-        skipped,
-        unselected,
-        replacements,
-        rewrites,
-        dead_letters,
-        ..Default::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,7 +80,8 @@ mod tests {
     #[test]
     fn bytes_are_those_of_the_reference() {
         let note = CommitNote { orig_message_ts: 1_696_381_946.0, received_p99: None };
-        let record = record(&Partition::new("events", 0), "snuba-consumers", 5, note);
+        let partition = Partition::new("events", 0);
+        let record = record(&partition, "snuba-consumers", &Standing::default(), (5, note));
         let published = to_publish(&record, &"log".into());
         assert_eq!(published.key.as_deref(), Some(&b"events:0:snuba-consumers"[..]));
         let value = r#"{"offset":5,"orig_message_ts":1696381946.0,"received_p99":null}"#;

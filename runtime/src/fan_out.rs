@@ -153,7 +153,9 @@ mod tests {
     use super::*;
     use crate::message::Parts;
     use crate::offset::{Covered, Progress};
-    use crate::source::{Acknowledged, CommitError, CommitNote, GroupNote, GroupPosition, LastCommit, Place};
+    use crate::source::{
+        Acknowledged, CommitError, CommitNote, GroupNote, GroupPosition, LastCommit, Place, PositionError,
+    };
 
     /// Takes every commit.
     #[derive(Clone, Default)]
@@ -164,6 +166,10 @@ mod tests {
             self.0.lock().unwrap().extend_from_slice(positions);
             let taken = positions.iter().map(|position| position.partition.clone()).collect();
             Ok(Acknowledged { taken, abandoned: Vec::new() })
+        }
+
+        async fn committed(&self, partitions: &[Partition]) -> Result<Vec<Option<LastCommit>>, PositionError> {
+            Ok(vec![None; partitions.len()])
         }
 
         fn holds(&self, _: &Partition, _: Assignment) -> bool {

@@ -8,6 +8,7 @@
 //! publisher  records with acknowledgement
 //! tail       reading a topic without a group
 //! wait       waiting for what groups have written
+//! recall     what the commit logs that are written here say already
 //! trouble    what goes wrong with the brokers, and the property to mend
 //! ```
 
@@ -18,6 +19,7 @@ mod out_of_range;
 mod properties;
 mod publisher;
 mod queue;
+mod recall;
 mod source;
 mod tail;
 #[cfg(test)]

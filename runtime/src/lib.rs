@@ -25,6 +25,7 @@ pub mod outcome;
 pub mod pipeline;
 pub mod processor;
 pub mod publish;
+pub mod recall;
 pub mod route;
 pub mod schema;
 pub mod secret;

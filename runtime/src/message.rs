@@ -265,7 +265,8 @@ impl MessageBatch {
     /// The last run reaches as far as `run`, and what is settled of it.
     fn settle_as(&mut self, run: &Run) {
         if let Some(last) = self.runs.last_mut() {
-            (last.end, last.last_timestamp_ms, last.settled) = (run.end, run.last_timestamp_ms, run.settled);
+            (last.end, last.last_timestamp_ms) = (run.end, run.last_timestamp_ms);
+            last.settled.clone_from(&run.settled);
         }
     }
 
@@ -273,8 +274,7 @@ impl MessageBatch {
     pub fn progress(&self) -> Progress {
         let mut progress = Progress::default();
         for run in self.runs.iter().filter(|run| run.messages() > 0) {
-            let mut counts = run.settled;
-            counts.messages = run.messages();
+            let counts = Counts { messages: run.messages(), ..run.settled.clone() };
             progress.cover(
                 run.partition.clone(),
                 Covered {

@@ -321,12 +321,12 @@ mod tests {
         let counts = Counts {
             messages: 14,
             inserted: 6,
-            rows: 8,
             skipped: 1,
             unselected: 3,
             replacements: 1,
             rewrites: 1,
             dead_letters: 2,
+            ..Counts::default()
         };
         assert!(counts.is_complete());
         let range = Range::new(0, 14);

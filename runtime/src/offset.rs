@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use tidegate_commit_log::Partition;
+pub use tidegate_commit_log::{Counts, Partition};
 
 /// One stay of a partition with this process, from assignment to revocation. It rises with every assignment, so that
 /// work of an earlier stay can be told from work of this one.
@@ -20,22 +20,6 @@ pub struct Range {
     pub end: i64,
 }
 
-/// What became of the messages of one partition in one batch. The counts sum to the messages read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub messages: u64,
-    /// Messages that became rows.
-    pub inserted: u64,
-    /// Rows of these, and rows written before rewrites, over all outputs.
-    pub rows: u64,
-    pub skipped: u64,
-    /// Messages that the pipeline did not select, so that no processor saw them.
-    pub unselected: u64,
-    pub replacements: u64,
-    pub rewrites: u64,
-    pub dead_letters: u64,
-}
-
 /// How far one partition is carried by a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Covered {
@@ -45,6 +29,7 @@ pub struct Covered {
     pub last_timestamp_ms: Option<i64>,
     /// When the messages were first received by the system that sent them, milliseconds since 1970; known ones only.
     pub received_ms: Vec<i64>,
+    /// Rows are counted where they are put into blocks, when it is known for which storages.
     pub counts: Counts,
 }
 
@@ -59,25 +44,6 @@ impl Range {
     pub fn new(start: i64, end: i64) -> Self {
         assert!(start <= end, "range [{start}..{end}) runs backwards");
         Self { start, end }
-    }
-}
-
-impl Counts {
-    pub fn add(&mut self, other: &Counts) {
-        self.messages += other.messages;
-        self.inserted += other.inserted;
-        self.rows += other.rows;
-        self.skipped += other.skipped;
-        self.unselected += other.unselected;
-        self.replacements += other.replacements;
-        self.rewrites += other.rewrites;
-        self.dead_letters += other.dead_letters;
-    }
-
-    /// Every message has exactly one outcome.
-    pub fn is_complete(&self) -> bool {
-        let settled = self.inserted + self.skipped + self.unselected + self.replacements + self.rewrites;
-        self.messages == settled + self.dead_letters
     }
 }
 

@@ -38,6 +38,8 @@ pub struct OutputRows {
     pub data: Vec<u8>,
     /// Row r is `data[ends[r-1]..ends[r]]`.
     pub ends: Vec<u32>,
+    /// How many are of messages of each partition; a partition may be here several times.
+    pub of_partitions: Vec<(Partition, u64)>,
 }
 
 /// A message that changes rows already written; published once the rows before it are durable.

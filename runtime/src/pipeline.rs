@@ -24,23 +24,24 @@ use crate::metrics::PipelineMetrics;
 use crate::outcome::Answered;
 use crate::processor::Process;
 use crate::publish::Publish;
+use crate::recall::Recall;
 use crate::settle::Settler;
 use crate::share::Share;
 use crate::sink::{Insert, Sinks, Writing};
 use crate::source::{Commit, Event};
 
 /// Everything a pipeline is made of.
-pub struct Pipeline<P, I, C, B> {
+pub struct Pipeline<P, I, C, B, L> {
     pub name: String,
     pub processor: P,
     pub calls_in_flight_max: usize,
     pub limits: accumulate::Limits,
     pub sinks: Sinks<I>,
-    pub settler: Settler<C, B>,
+    pub settler: Settler<C, B, L>,
     pub metrics: PipelineMetrics,
 }
 
-impl<P: Process, I: Insert, C: Commit, B: Publish> Pipeline<P, I, C, B> {
+impl<P: Process, I: Insert, C: Commit, B: Publish, L: Recall> Pipeline<P, I, C, B, L> {
     /// Runs until the events end and all that was flushed is settled. Dropped before, it abandons what is not settled,
     /// uncommitted.
     pub async fn run(self, events: UnboundedReceiver<Event>) {

@@ -17,16 +17,17 @@ use crate::metrics::PipelineMetrics;
 use crate::offset::{Assignment, Partition};
 use crate::outcome::Replacement;
 use crate::publish::{Publish, PublishError, Record};
+use crate::recall::{Beginning, Recall, RecallError, Recalled, Standing};
 use crate::share::{Committed, Share};
 use crate::sink::Writing;
-use crate::source::{Assigned, Commit, CommitNote};
+use crate::source::{Assigned, Commit, CommitNote, Place};
 use crate::status::PipelineStatus;
 
 /// The last stage of a pipeline.
-pub struct Settler<C, B> {
+pub struct Settler<C, B, L> {
     pub share: Arc<Share<C>>,
     pub publisher: Arc<B>,
-    pub commit_log: Option<CommitLog>,
+    pub commit_log: Option<CommitLog<L>>,
     /// `None`: a replacement stops the pipeline.
     pub replacements: Option<Arc<str>>,
     pub dead_letters: DeadLetters,
@@ -35,20 +36,31 @@ pub struct Settler<C, B> {
 }
 
 /// Where records of progress go.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CommitLog {
+pub struct CommitLog<L> {
     pub topic: Arc<str>,
+    /// What it says already.
+    pub log: L,
     /// The group that followers wait for.
     pub group: String,
     /// The last record is repeated after this long without another.
     pub heartbeat: Duration,
 }
 
-/// What the commit log said last of the partitions held.
+/// What was said in the commit log of the partitions held; empty without one.
 #[derive(Default)]
-struct Said(BTreeMap<Partition, (Assignment, commit_log::Record, Instant)>);
+struct Said(BTreeMap<Partition, Stay>);
 
-impl<C: Commit, B: Publish> Settler<C, B> {
+struct Stay {
+    assignment: Assignment,
+    standing: Standing,
+    /// The last record, and when it was said.
+    last: Option<(commit_log::Record, Instant)>,
+}
+
+/// The part of the status that speaks of the commit log.
+const COMMIT_LOG: &str = "commit log";
+
+impl<C: Commit, B: Publish, L: Recall> Settler<C, B, L> {
     /// The stage: ends when its input ends.
     pub async fn settle(mut self, mut input: mpsc::Receiver<Flow<Writing>>) {
         let mut said = Said::default();
@@ -88,9 +100,7 @@ impl<C: Commit, B: Publish> Settler<C, B> {
         match sign {
             Sign::Assigned(assigned) => {
                 self.status.assigned(assigned.iter().map(|a| (&a.partition, a.position)));
-                for partition in assigned {
-                    self.say_again(partition, said).await;
-                }
+                self.begin(&assigned, said).await;
             }
             // Nobody listens when its deadline has passed.
             Sign::Flush(flush) => drop(flush.done.send(())),
@@ -101,29 +111,94 @@ impl<C: Commit, B: Publish> Settler<C, B> {
         }
     }
 
-    /// The last commit may have had no record: its process may have died between the two.
-    async fn say_again(&self, assigned: Assigned, said: &mut Said) {
-        let note = assigned.committed.and_then(|last| last.note.first);
-        let Some((log, note)) = self.commit_log.as_ref().zip(note) else { return };
-        let record = commit_log::record(&assigned.partition, &log.group, assigned.position, note);
-        self.publish_all(vec![commit_log::to_publish(&record, &log.topic)], "commit log").await;
-        said.remember(assigned.partition, assigned.assignment, record);
+    /// Goes on from what the commit log says, and says what is committed: the last commit may have had no record, as its
+    /// process may have died between the two.
+    async fn begin(&self, assigned: &[Assigned], said: &mut Said) {
+        let Some(log) = &self.commit_log else { return };
+        let stays: Vec<_> = assigned.iter().map(|assigned| (assigned.partition.clone(), assigned.assignment)).collect();
+        self.begin_stays(log, stays, Beginning::after, said).await;
+    }
+
+    /// The same for stays that would not be heard any more: there are records of higher epochs.
+    async fn begin_again(&self, log: &CommitLog<L>, said: &mut Said) {
+        let is_overtaken =
+            |(partition, stay): &(&Partition, &Stay)| stay.standing.epoch < log.log.epoch(&log.group, partition);
+        let overtaken = said.0.iter().filter(is_overtaken);
+        let stays: Vec<_> = overtaken.map(|(partition, stay)| (partition.clone(), stay.assignment)).collect();
+        if !stays.is_empty() {
+            tracing::warn!(?stays, "somebody else has said more of these partitions, beginning again");
+            self.begin_stays(log, stays, Beginning::again, said).await;
+        }
+    }
+
+    async fn begin_stays(
+        &self,
+        log: &CommitLog<L>,
+        stays: Vec<(Partition, Assignment)>,
+        begin: fn(Recalled, Option<Place>) -> Beginning,
+        said: &mut Said,
+    ) {
+        let partitions: Vec<_> = stays.iter().map(|(partition, _)| partition.clone()).collect();
+        let mut messages = Vec::new();
+        for ((partition, assignment), (recalled, place)) in stays.into_iter().zip(self.insist(log, &partitions).await) {
+            let Beginning { standing, said: position } = begin(recalled, place);
+            let record = position.map(|position| commit_log::record(&partition, &log.group, &standing, position));
+            messages.extend(record.iter().map(|record| commit_log::to_publish(record, &log.topic)));
+            let last = record.map(|record| (record, Instant::now()));
+            said.0.insert(partition, Stay { assignment, standing, last });
+        }
+        self.publish_all(messages, COMMIT_LOG).await;
+    }
+
+    /// What the log says, and what the group has committed. Until that is known nothing of the stay is settled, and nothing
+    /// committed: followers wait for a commit that has no record, and a log that cannot be read can rarely be written.
+    async fn insist(&self, log: &CommitLog<L>, partitions: &[Partition]) -> Vec<(Recalled, Option<Place>)> {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
+        loop {
+            match self.recall(log, partitions).await {
+                Ok(known) => {
+                    self.status.clear(COMMIT_LOG);
+                    return known;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "what the commit log says is not known yet, nothing is committed");
+                    self.status.last_error(&error.to_string());
+                    self.status.hold(COMMIT_LOG, &error.to_string());
+                }
+            }
+            sleep(backoff.pause()).await;
+        }
+    }
+
+    /// First the log, then the group: only so a group that is behind its record has gone back. The other way round
+    /// somebody may have taken the partition over meanwhile, and gone on.
+    async fn recall(
+        &self,
+        log: &CommitLog<L>,
+        partitions: &[Partition],
+    ) -> Result<Vec<(Recalled, Option<Place>)>, RecallError> {
+        let recalled = log.log.recall(&log.group, partitions).await?;
+        let committed = self.share.committed(partitions).await?;
+        Ok(recalled.into_iter().zip(committed).collect())
     }
 
     async fn repeat(&self, said: &mut Said) {
         let Some(log) = &self.commit_log else { return };
+        self.begin_again(log, said).await;
         let due = said.take_due(log.heartbeat);
         let messages = due.iter().map(|record| commit_log::to_publish(record, &log.topic));
-        self.publish_all(messages.collect(), "commit log").await;
+        self.publish_all(messages.collect(), COMMIT_LOG).await;
     }
 
     async fn append(&self, committed: &Committed, said: &mut Said) {
         let Some(log) = &self.commit_log else { return };
-        let records = commit_log::records(committed, &log.group);
-        let messages = records.iter().map(|(_, _, record)| commit_log::to_publish(record, &log.topic));
-        self.publish_all(messages.collect(), "commit log").await;
-        for (partition, assignment, record) in records {
-            said.remember(partition, assignment, record);
+        self.begin_again(log, said).await;
+        let standing = |partition: &Partition, assignment| said.standing(partition, assignment);
+        let records = commit_log::records(committed, &log.group, standing);
+        let messages = records.iter().map(|(_, record)| commit_log::to_publish(record, &log.topic));
+        self.publish_all(messages.collect(), COMMIT_LOG).await;
+        for (partition, record) in records {
+            said.remember(&partition, record);
         }
     }
 
@@ -214,27 +289,35 @@ impl<C: Commit, B: Publish> Settler<C, B> {
 }
 
 impl Said {
-    fn remember(&mut self, partition: Partition, assignment: Assignment, record: commit_log::Record) {
-        self.0.insert(partition, (assignment, record, Instant::now()));
+    fn standing(&self, partition: &Partition, assignment: Assignment) -> &Standing {
+        let stay = self.0.get(partition).filter(|stay| stay.assignment == assignment);
+        &stay.expect("a stay begins before anything is committed in it, and ends after").standing
+    }
+
+    fn remember(&mut self, partition: &Partition, record: commit_log::Record) {
+        if let Some(stay) = self.0.get_mut(partition) {
+            stay.last = Some((record, Instant::now()));
+        }
     }
 
     fn forget(&mut self, revoked: &[(Partition, Assignment)]) {
         for (partition, assignment) in revoked {
-            if self.0.get(partition).is_some_and(|(said, ..)| said <= assignment) {
+            if self.0.get(partition).is_some_and(|stay| stay.assignment <= *assignment) {
                 self.0.remove(partition);
             }
         }
     }
 
     fn next_repeat(&self, heartbeat: Duration) -> Option<Instant> {
-        self.0.values().map(|(_, _, at)| *at + heartbeat).min()
+        self.0.values().filter_map(|stay| Some(stay.last.as_ref()?.1 + heartbeat)).min()
     }
 
     /// The records to be said again now, counting nothing: they close no new range.
     fn take_due(&mut self, heartbeat: Duration) -> Vec<commit_log::Record> {
         let now = Instant::now();
-        let due = self.0.values_mut().filter(|(_, _, at)| *at + heartbeat <= now);
-        due.map(|(_, record, at)| {
+        let said = self.0.values_mut().filter_map(|stay| stay.last.as_mut());
+        let due = said.filter(|(_, at)| *at + heartbeat <= now);
+        due.map(|(record, at)| {
             *at = now;
             record.repeated()
         })

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::offset::{Assignment, Covered, Partition, Progress};
 use crate::sink::Written;
 use crate::source::{
-    Acknowledged, Assigned, Commit, CommitError, CommitNote, GroupNote, GroupPosition, LastCommit, Place,
+    Acknowledged, Assigned, Commit, CommitError, CommitNote, GroupNote, GroupPosition, LastCommit, Place, PositionError,
 };
 
 /// Of a group: their notes must fit the 4096 characters that brokers keep beside a position.
@@ -87,6 +87,16 @@ impl<C: Commit> Share<C> {
             positions.extend(self.group.advance(partition, covered, self.index, place));
         }
         self.group.committer.commit(&positions).await
+    }
+
+    /// Where this pipeline is by what the group has committed by now; `None` where that is nothing.
+    ///
+    /// # Errors
+    /// If the group cannot be asked.
+    pub async fn committed(&self, partitions: &[Partition]) -> Result<Vec<Option<Place>>, PositionError> {
+        let committed = self.group.committer.committed(partitions).await?;
+        let place = |last: LastCommit| last.place_of(&self.group.pipelines[self.index]);
+        Ok(committed.into_iter().map(|last| last.map(place)).collect())
     }
 
     /// Whether a partition is still in this stay with this process.

@@ -29,7 +29,7 @@ pub struct Assigned {
     pub assignment: Assignment,
     /// The position that reading starts from.
     pub position: i64,
-    /// What was committed last; `None` when that was nothing, or a foreign client's.
+    /// What was committed last; `None` when that was nothing.
     pub committed: Option<LastCommit>,
 }
 
@@ -50,8 +50,8 @@ pub struct CommitNote {
     pub received_p99: Option<f64>,
 }
 
-/// The note of a group: of its one pipeline, or of each that shares it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The note of a group: of its one pipeline, or of each that shares it. Empty where somebody else has committed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GroupNote {
     /// Of the pipeline that is at the group's position; none while that has committed nothing.
     #[serde(flatten)]
@@ -66,7 +66,7 @@ pub struct GroupNote {
 pub struct Place {
     /// Next offset after what is written.
     pub position: i64,
-    /// None while it has committed nothing.
+    /// None while it has committed nothing, and where somebody else has set it.
     pub note: Option<CommitNote>,
 }
 
@@ -89,6 +89,12 @@ pub struct Flush {
 pub trait Commit: Send + Sync + 'static {
     /// Commits positions. Partitions that are not this process's any more come back as not committed.
     fn commit(&self, positions: &[GroupPosition]) -> impl Future<Output = Result<Acknowledged, CommitError>> + Send;
+    /// What the group has committed of these partitions by now, in their order, whoever did it; `None` where that is
+    /// nothing.
+    fn committed(
+        &self,
+        partitions: &[Partition],
+    ) -> impl Future<Output = Result<Vec<Option<LastCommit>>, PositionError>> + Send;
     /// Whether a partition is still in this stay with this process.
     fn holds(&self, partition: &Partition, assignment: Assignment) -> bool;
 }
@@ -105,6 +111,14 @@ pub struct Acknowledged {
 #[error("failed to commit {positions}: {cause}")]
 pub struct CommitError {
     pub positions: String,
+    pub cause: String,
+}
+
+/// What is committed could not be learnt, and may be asked again.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("failed to ask group {group:?} what it has committed: {cause}")]
+pub struct PositionError {
+    pub group: String,
     pub cause: String,
 }
 

@@ -11,7 +11,7 @@ use crate::config::{self, Config};
 use crate::control::{self, AtWork, Control, First, Fleet, FleetError, Keeper, Name};
 use crate::dead_letter::{self, DeadLetters};
 use crate::fan_out::{Branch, Taker, fan_out};
-use crate::kafka::{self, Brokers, Committer, Observers, Publisher, Source, Stopper};
+use crate::kafka::{self, Brokers, CommitLogs, Committer, Observers, Publisher, Source, Stopper};
 use crate::load::{self, Loader, Refusal};
 use crate::metrics::{Metrics, PipelineMetrics};
 use crate::pipeline::Pipeline;
@@ -19,7 +19,6 @@ use crate::processor::Pool;
 use crate::schema::{Check, Schema, SchemaError};
 use crate::select::Select;
 use crate::settle::{CommitLog, Settler};
-use crate::share::Share;
 use crate::sink::Sinks;
 use crate::status::{PipelineStatus, Status};
 
@@ -30,6 +29,8 @@ pub enum StartError {
     Module { pipeline: String, error: Refusal },
     #[error("pipeline {pipeline:?}: {error}")]
     Kafka { pipeline: String, error: kafka::Error },
+    #[error("pipeline {pipeline:?}: {error}")]
+    CommitLog { pipeline: String, error: tidegate_client::Error },
     #[error("pipeline {pipeline:?}: failed to use its schema: {error}")]
     Schema { pipeline: String, error: SchemaError },
     #[error("pipeline {pipeline:?}: failed to start its threads: {error}")]
@@ -50,6 +51,7 @@ struct Furnished {
     name: Name,
     first: First,
     publisher: Publisher,
+    commit_log: Option<CommitLog<tidegate_client::CommitLog>>,
     processor: Pool,
     at_work: AtWork,
     metrics: PipelineMetrics,
@@ -68,6 +70,7 @@ pub struct Running {
 pub struct Starter {
     config: Arc<Config>,
     control: Control,
+    commit_logs: CommitLogs,
 }
 
 /// Where fetched and compiled modules and fetched engines are kept: `$TIDEGATE_CACHE`, else the user's cache folder.
@@ -89,17 +92,18 @@ pub fn loader(config: Arc<Config>) -> Loader {
 }
 
 impl Starter {
-    /// Joins the fleet, where there is one. `state` is the folder for what must survive a restart.
+    /// Joins the fleet, where there is one. `state` is the folder for what must survive a restart, `commit_logs` are those of
+    /// the process.
     ///
     /// # Errors
     /// If the control topic cannot be used.
-    pub async fn new(config: Arc<Config>, state: PathBuf) -> Result<Self, StartError> {
+    pub async fn new(config: Arc<Config>, state: PathBuf, commit_logs: CommitLogs) -> Result<Self, StartError> {
         let fleet = match &config.control {
             Some(control) => Some(Fleet::join(&brokers(&config), &control.topic.value.0).await?),
             None => None,
         };
         let control = Control { loader: loader(config.clone()), folder: state, fleet };
-        Ok(Self { config, control })
+        Ok(Self { config, control, commit_logs })
     }
 
     /// Loads the module that the pipeline should run.
@@ -162,6 +166,8 @@ impl Starter {
         let publisher = Publisher::new(&brokers(&self.config));
         let publisher = publisher.map_err(|error| StartError::Kafka { pipeline: pipeline.clone(), error })?;
         publisher.warm_up(written_topics(config)).await;
+        let commit_log = self.commit_log(config).transpose();
+        let commit_log = commit_log.map_err(|error| StartError::CommitLog { pipeline: pipeline.clone(), error })?;
         let threads = config.workers.map_or_else(cores, |workers| workers.0 as usize);
         let ready = self.control.loader.ready(&first.fitted, threads).await;
         let ready = ready.map_err(|error| StartError::Module { pipeline: pipeline.clone(), error })?;
@@ -177,7 +183,19 @@ impl Starter {
         });
         let (processor, switch) = processor.map_err(|error| StartError::Threads { pipeline, error })?;
         let at_work = AtWork { threads, switch, watch, limits, orders };
-        Ok(Furnished { name, first, publisher, processor, at_work, metrics, status })
+        Ok(Furnished { name, first, publisher, commit_log, processor, at_work, metrics, status })
+    }
+
+    /// Begins to read it, long before the first partition comes.
+    fn commit_log(
+        &self,
+        config: &config::Pipeline,
+    ) -> Option<Result<CommitLog<tidegate_client::CommitLog>, tidegate_client::Error>> {
+        let log = config.commit_log.as_ref()?;
+        let topic = log.topic.value.0.as_str();
+        let (group, heartbeat) = (config.group_in_commit_log().to_owned(), log.heartbeat.0);
+        let opened = self.commit_logs.open(topic, group == config.group.0);
+        Some(opened.map(|log| CommitLog { topic: topic.into(), log, group, heartbeat }))
     }
 
     /// What is read for these pipelines, and what each takes of it. One that is alone selects before anything is copied.
@@ -197,7 +215,7 @@ impl Starter {
         furnished: Furnished,
         branch: Branch<Committer>,
     ) -> ((String, Keeper), impl Future<Output = ()> + Send + 'static) {
-        let Furnished { name, first, publisher, processor, at_work, metrics, status } = furnished;
+        let Furnished { name, first, publisher, commit_log, processor, at_work, metrics, status } = furnished;
         let config = &self.config.pipelines.value[&name.pipeline];
         let in_flight = config.batch.inserts_in_flight.0 as usize;
         let stages = Pipeline {
@@ -206,7 +224,15 @@ impl Starter {
             calls_in_flight_max: at_work.threads * 2,
             limits: self.config.batch_limits(config),
             sinks: Sinks::new(self.storages(config), in_flight, metrics.clone(), status.clone()),
-            settler: settler(config, branch.share, publisher, metrics.clone(), status.clone()),
+            settler: Settler {
+                share: Arc::new(branch.share),
+                publisher: Arc::new(publisher),
+                commit_log,
+                replacements: config.replacements.as_ref().map(|to| to.topic.0.as_str().into()),
+                dead_letters: dead_letters(&config.dead_letters.value),
+                metrics: metrics.clone(),
+                status: status.clone(),
+            },
             metrics,
         };
         let keeper = self.control.keep(&name, first, at_work, status);
@@ -284,14 +310,7 @@ fn source_settings(config: &config::Pipeline, pipelines: Vec<String>, select: Op
     }
 }
 
-fn settler(
-    config: &config::Pipeline,
-    share: Share<Committer>,
-    publisher: Publisher,
-    metrics: PipelineMetrics,
-    status: PipelineStatus,
-) -> Settler<Committer, Publisher> {
-    let letters = &config.dead_letters.value;
+fn dead_letters(letters: &config::DeadLetters) -> DeadLetters {
     let on = letters.on.iter().filter_map(|(name, policy)| Some((config::reason(&name.0)?, policy.value.into())));
     let limits = dead_letter::Limits {
         ratio_max: letters.limits.ratio.map(|ratio| ratio.0),
@@ -299,19 +318,7 @@ fn settler(
         consecutive_max: letters.limits.consecutive.map(|consecutive| consecutive.0),
     };
     let topic = letters.topic.as_ref().map(|topic| topic.0.as_str().into());
-    Settler {
-        share: Arc::new(share),
-        publisher: Arc::new(publisher),
-        commit_log: config.commit_log.as_ref().map(|log| CommitLog {
-            topic: log.topic.value.0.as_str().into(),
-            group: config.group_in_commit_log().to_owned(),
-            heartbeat: log.heartbeat.0,
-        }),
-        replacements: config.replacements.as_ref().map(|to| to.topic.0.as_str().into()),
-        dead_letters: DeadLetters::new(topic, on.collect(), limits),
-        metrics,
-        status,
-    }
+    DeadLetters::new(topic, on.collect(), limits)
 }
 
 fn cores() -> usize {

@@ -7,7 +7,6 @@ use tidegate_client::Token;
 
 use crate::config::Config;
 use crate::kafka::{CommitLogs, Wait, WaitFailed};
-use crate::start::brokers;
 
 /// Those who write, and what they say of it.
 #[derive(Default)]
@@ -40,7 +39,7 @@ pub enum NobodyWrites {
 }
 
 impl Waits {
-    pub fn of(config: &Config) -> Self {
+    pub fn of(config: &Config, logs: CommitLogs) -> Self {
         let pipelines = config.pipelines.value.values();
         let writers = pipelines.filter_map(|pipeline| {
             let group = pipeline.group_in_commit_log().to_owned();
@@ -51,7 +50,7 @@ impl Waits {
                 group,
             })
         });
-        Self { writers: writers.collect(), logs: CommitLogs::new(brokers(config)) }
+        Self { writers: writers.collect(), logs }
     }
 
     /// What it means to wait for these groups; for all that read the topic, if there are none.

@@ -144,6 +144,23 @@ pub async fn delete_before(bootstrap: &str, topic: &str, partition: i32, positio
     Ok(())
 }
 
+/// Deletes a topic with everything in it and makes one of the same name.
+///
+/// # Errors
+/// If the broker refuses, or still has the old one after a minute.
+pub async fn make_anew(bootstrap: &str, topic: &str, partitions: i32) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = config(bootstrap).create()?;
+    for deleted in admin.delete_topics(&[topic], &AdminOptions::new()).await? {
+        deleted.map_err(|(name, error)| anyhow::anyhow!("topic {name}: {error}"))?;
+    }
+    let started = std::time::Instant::now();
+    while let Err(error) = create_topics(bootstrap, &[(topic, partitions)]).await {
+        anyhow::ensure!(started.elapsed() < Duration::from_secs(60), "{error}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
 /// Moves the position of a group that has no members.
 ///
 /// # Errors

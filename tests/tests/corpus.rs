@@ -41,7 +41,10 @@ impl Subject {
     fn process(&mut self, what: &str, batch: &MessageBatch, now_ms: i64) {
         let parts = self.isolation.process_at(batch, now_ms).unwrap();
         let mut counts = Counts::default();
-        parts.iter().for_each(|part| counts.add(&part.progress.counts()));
+        for part in &parts {
+            counts.add(&part.progress.counts());
+            counts.rows += part.rows.iter().map(|rows| rows.ends.len() as u64).sum::<u64>();
+        }
         let guilty = parts
             .iter()
             .flat_map(|part| &part.dead_letters)
@@ -91,7 +94,7 @@ fn conclude(test: &str, subjects: &[Subject]) {
     for subject in subjects {
         match sums.iter_mut().find(|(name, _)| *name == subject.name) {
             Some((_, sum)) => sum.add(&subject.counts),
-            None => sums.push((&subject.name, subject.counts)),
+            None => sums.push((&subject.name, subject.counts.clone())),
         }
     }
     for (name, sum) in &sums {

@@ -12,9 +12,9 @@ use super::{Failure, block_on};
 use crate::admin::Admin;
 use crate::config::Config;
 use crate::control::Keepers;
-use crate::kafka::Stopper;
+use crate::kafka::{CommitLogs, Stopper};
 use crate::metrics::Metrics;
-use crate::start::{Running, Starter};
+use crate::start::{Running, StartError, Starter, brokers};
 use crate::status::Status;
 use crate::wait::Waits;
 
@@ -49,8 +49,11 @@ pub(super) async fn pipelines(config: Arc<Config>, state: PathBuf) -> Result<(),
     let admin = Admin::listen(&config.admin.listen.value.0, token).await;
     let admin = admin.map_err(|error| Failure::Unreachable(error.to_string()))?;
     tracing::info!(url = format!("http://{}", admin.address), "admin port");
-    let serving = admin.serve(status.clone(), metrics.clone(), keepers.clone(), Waits::of(&config));
-    let outcome = start_all(config, state, &metrics, &status, &keepers).await;
+    let commit_logs = CommitLogs::new(brokers(&config));
+    let waits = Waits::of(&config, commit_logs.clone());
+    let serving = admin.serve(status.clone(), metrics.clone(), keepers.clone(), waits);
+    let starter = Starter::new(config.clone(), state, commit_logs);
+    let outcome = start_all(config, starter, &metrics, &status, &keepers).await;
     keepers.leave().await;
     serving.stop().await;
     outcome
@@ -58,12 +61,12 @@ pub(super) async fn pipelines(config: Arc<Config>, state: PathBuf) -> Result<(),
 
 async fn start_all(
     config: Arc<Config>,
-    state: PathBuf,
+    starter: impl Future<Output = Result<Starter, StartError>>,
     metrics: &Metrics,
     status: &Status,
     keepers: &Keepers,
 ) -> Result<(), Failure> {
-    let starter = Starter::new(config.clone(), state).await?;
+    let starter = starter.await?;
     let mut readers = Vec::new();
     for pipelines in config.readers() {
         let mut prepared = Vec::new();

@@ -8,7 +8,8 @@ use tidegate_client::{Partition, Token};
 
 use super::{Failure, block_on};
 use crate::config::{Config, Duration};
-use crate::kafka::WaitFailed;
+use crate::kafka::{CommitLogs, WaitFailed};
+use crate::start::brokers;
 use crate::wait::Waits;
 
 /// Returns when the groups have written everything up to a message: its rows can be read then.
@@ -39,7 +40,7 @@ pub struct WaitArgs {
 
 pub fn wait(args: &WaitArgs, json: bool) -> Result<(), Failure> {
     let config = Config::read(&args.config)?;
-    let waits = Waits::of(&config);
+    let waits = Waits::of(&config, CommitLogs::new(brokers(&config)));
     let wait = waits.resolve(args.token(), &args.groups, args.timeout.0);
     let wait = wait.map_err(|nobody| Failure::Usage(nobody.to_string()))?;
     let started = Instant::now();

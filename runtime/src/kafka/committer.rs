@@ -9,7 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::group::{Callbacks, Group};
 use crate::offset::{Assignment, Partition};
-use crate::source::{Acknowledged, Commit, CommitError, GroupPosition};
+use crate::source::{Acknowledged, Commit, CommitError, GroupPosition, LastCommit, PositionError};
 
 /// Commits for one source, also while its poll thread waits in a rebalance: a synchronous commit needs only the
 /// client's own thread.
@@ -64,6 +64,15 @@ impl Commit for Committer {
             }
             Err(cause) => Err(error(cause.to_string())),
         }
+    }
+
+    async fn committed(&self, partitions: &[Partition]) -> Result<Vec<Option<LastCommit>>, PositionError> {
+        let error = |cause: String| PositionError { group: self.group.settings.group.clone(), cause };
+        let consumer = self.consumer.upgrade().ok_or_else(|| error("the source has ended".into()))?;
+        let numbers: Vec<i32> = partitions.iter().map(|partition| partition.number).collect();
+        let group = self.group.clone();
+        let asked = tokio::task::spawn_blocking(move || group.committed(&consumer, &numbers)).await;
+        asked.map_err(|cause| error(cause.to_string()))?.map_err(|cause| error(cause.to_string()))
     }
 
     fn holds(&self, partition: &Partition, assignment: Assignment) -> bool {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use rdkafka_sys as sys;
@@ -227,24 +227,32 @@ impl Group {
         consumer: &BaseConsumer<Callbacks>,
         numbers: &[i32],
     ) -> Result<Vec<(i32, i64, Option<LastCommit>)>, Error> {
+        let committed = self.insist(|| self.committed(consumer, numbers))?;
+        let position = |(number, committed): (&i32, Option<LastCommit>)| {
+            let Some(last) = committed else { return Ok((*number, self.first_position(consumer, *number)?, None)) };
+            let places = self.settings.pipelines.iter().map(|name| last.place_of(name).position);
+            Ok((*number, places.min().unwrap_or(last.position), Some(last)))
+        };
+        numbers.iter().zip(committed).map(position).collect()
+    }
+
+    /// What the group has committed of these partitions, in their order.
+    pub(super) fn committed(
+        &self,
+        consumer: &BaseConsumer<Callbacks>,
+        numbers: &[i32],
+    ) -> KafkaResult<Vec<Option<LastCommit>>> {
         let mut asked = TopicPartitionList::new();
         for number in numbers {
             asked.add_partition(&self.topic, *number);
         }
-        let committed = self.insist(|| consumer.committed_offsets(asked.clone(), REQUEST_TIMEOUT))?;
-        let position = |(index, element): (usize, rdkafka::topic_partition_list::TopicPartitionListElem<'_>)| {
-            let number = element.partition();
-            match element.offset() {
-                Offset::Offset(position) => {
-                    let last = note(metadata(&committed, index)).map(|note| LastCommit { position, note });
-                    let places =
-                        last.iter().flat_map(|last| self.settings.pipelines.iter().map(|name| last.place_of(name)));
-                    Ok((number, places.map(|place| place.position).min().unwrap_or(position), last))
-                }
-                _ => Ok((number, self.first_position(consumer, number)?, None)),
-            }
+        let told = consumer.committed_offsets(asked, REQUEST_TIMEOUT)?;
+        let last = |(index, element): (usize, rdkafka::topic_partition_list::TopicPartitionListElem<'_>)| {
+            element.error()?;
+            let Offset::Offset(position) = element.offset() else { return Ok(None) };
+            Ok(Some(LastCommit { position, note: note(metadata(&told, index)).unwrap_or_default() }))
         };
-        committed.elements().into_iter().enumerate().map(position).collect()
+        told.elements().into_iter().enumerate().map(last).collect()
     }
 
     fn first_position(&self, consumer: &BaseConsumer<Callbacks>, number: i32) -> Result<i64, Error> {

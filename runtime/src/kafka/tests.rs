@@ -9,11 +9,13 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
-use super::{Brokers, Observers, Publisher, Reset, Settings, Source};
+use super::{Brokers, CommitLogs, Observers, Publisher, Reset, Settings, Source};
+use crate::commit_log;
 use crate::message::MessageBatch;
 use crate::metrics::Metrics;
-use crate::offset::Progress;
+use crate::offset::{Partition, Progress};
 use crate::publish::{Publish, Record};
+use crate::recall::Recall;
 use crate::secret::Secret;
 use crate::source::{Commit, Event, GroupNote, GroupPosition};
 use crate::status::Status;
@@ -131,4 +133,37 @@ async fn every_partition_is_read_again_after_its_end_and_after_the_credit_ran_ou
         }
         assert_eq!(read, WAVE);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_log_is_recalled_to_the_end_that_it_has_when_asked() {
+    let (broker, brokers) = broker(1);
+    let log = CommitLogs::new(brokers.clone()).open("log", false).unwrap();
+    let partitions = [Partition::new("events", 0)];
+    let nothing = log.recall("consumers", &partitions).await.unwrap();
+    assert_eq!(nothing[0].last, None, "a log that is not there says nothing");
+    broker.create_topic("log", 2, 1).unwrap();
+    let publisher = Publisher::new(&brokers).unwrap();
+    for offset in 1..=20 {
+        let record = commit_log::Record { offset, epoch: 3, ..record() };
+        publisher.publish(commit_log::to_publish(&record, &"log".into())).await.unwrap();
+        let recalled = log.recall("consumers", &partitions).await.unwrap();
+        assert_eq!(recalled[0].last, Some(record));
+    }
+    assert_eq!(log.epoch("consumers", &partitions[0]), 3);
+    assert_eq!(log.epoch("others", &partitions[0]), 0);
+}
+
+fn record() -> commit_log::Record {
+    commit_log::Record { topic: "events".into(), group: "consumers".into(), ..commit_log::Record::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_read_is_an_error_that_says_so() {
+    let (broker, brokers) = broker(1);
+    let log = CommitLogs::new(brokers).open("log", false).unwrap();
+    drop(broker);
+    let error = log.recall("consumers", &[Partition::new("events", 0)]).await.unwrap_err().to_string();
+    assert!(error.starts_with("failed to read commit log \"log\" to its end"), "{error}");
+    assert!(error.contains("\n\nhint: "), "{error}");
 }

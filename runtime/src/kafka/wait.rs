@@ -1,20 +1,24 @@
 //! Waiting as readers downstream do, with their own client.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tidegate_client::{CommitLog, LogSettings, Token, WaitError};
 
 use super::{Brokers, Role};
 
-/// Commit logs that are read once for all that wait; each from when somebody waits first.
-#[derive(Default)]
+/// Commit logs that are read once for all that wait and for those that write them; each from when it is opened first. Clones
+/// have the same.
+#[derive(Clone, Default)]
 pub struct CommitLogs {
     brokers: Brokers,
     /// By topic, and whether groups may be asked.
-    open: Mutex<BTreeMap<(String, bool), CommitLog>>,
+    open: Arc<Mutex<BTreeMap<(String, bool), CommitLog>>>,
 }
+
+/// The end of a log that is quiet is told after this long.
+const FETCH_WAIT: (&str, &str) = ("fetch.wait.max.ms", "100");
 
 /// What to wait for.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +46,7 @@ pub enum WaitFailed {
 
 impl CommitLogs {
     pub fn new(brokers: Brokers) -> Self {
-        Self { brokers, open: Mutex::default() }
+        Self { brokers, open: Arc::default() }
     }
 
     /// Returns when all groups have written everything before the position.
@@ -64,7 +68,11 @@ impl CommitLogs {
         }
     }
 
-    fn open(&self, topic: &str, may_be_asked: bool) -> Result<CommitLog, tidegate_client::Error> {
+    /// A log, and whether the names in it are those of consumer groups, which may be asked.
+    ///
+    /// # Errors
+    /// If no client can be made of the brokers' settings.
+    pub fn open(&self, topic: &str, may_be_asked: bool) -> Result<CommitLog, tidegate_client::Error> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (topic.to_owned(), may_be_asked);
         if let Some(log) = open.get(&key) {
@@ -72,7 +80,7 @@ impl CommitLogs {
         }
         let settings = LogSettings::default();
         let settings = LogSettings { repair: settings.repair.filter(|_| may_be_asked), ..settings };
-        let log = CommitLog::start(&self.brokers.config(Role::Consumer, &[]), topic, settings)?;
+        let log = CommitLog::start(&self.brokers.config(Role::Consumer, &[FETCH_WAIT]), topic, settings)?;
         open.insert(key, log.clone());
         Ok(log)
     }

@@ -10,7 +10,7 @@ use super::instance::ANSWER_BYTES_MAX;
 use super::sql;
 use super::{Output, RowFormat};
 use crate::message::MessageBatch;
-use crate::offset::{Counts, Progress};
+use crate::offset::{Counts, Partition, Progress};
 use crate::outcome::{DeadLetter, ModuleName, OutputRows, Processed, Reason, Rejection, Replacement, Rewrite};
 
 /// The answer to one call, message by message.
@@ -18,7 +18,6 @@ struct Answer<'a> {
     batch: &'a MessageBatch,
     outcomes: Vec<u8>,
     rejected: Vec<Option<Rejection>>,
-    rows_of: Vec<u32>,
 }
 
 const ROWS: u8 = 0;
@@ -65,12 +64,7 @@ pub(super) fn check(
 
 /// A batch of one message that could not be processed at all.
 pub(super) fn rejected(batch: &MessageBatch, rejection: Rejection, module: &Arc<ModuleName>) -> Processed {
-    let answer = Answer {
-        batch,
-        outcomes: vec![REJECTED; batch.len()],
-        rejected: vec![Some(rejection); batch.len()],
-        rows_of: vec![0; batch.len()],
-    };
+    let answer = Answer { batch, outcomes: vec![REJECTED; batch.len()], rejected: vec![Some(rejection); batch.len()] };
     Processed { dead_letters: answer.dead_letters(module), progress: answer.progress(&[]), ..Processed::default() }
 }
 
@@ -87,7 +81,7 @@ impl<'a> Answer<'a> {
             .iter()
             .map(|outcome| (*outcome == REJECTED).then(|| Rejection::new(Reason::Invalid, "no reason given")))
             .collect();
-        Ok(Self { batch, outcomes, rejected, rows_of: vec![0; n] })
+        Ok(Self { batch, outcomes, rejected })
     }
 
     fn take_rejections(&mut self, rejections: Vec<told::Rejection>) -> Result<(), String> {
@@ -163,7 +157,7 @@ impl<'a> Answer<'a> {
         let (mut data, mut row_ends) = (Vec::new(), Vec::new());
         let mut last = 0;
         for (row, source) in pieces(&rows.data, &rows.row_ends).zip(&rows.sources) {
-            let message = self.row_of(output, std::mem::replace(&mut last, *source), *source)?;
+            let message = self.message_of(output, std::mem::replace(&mut last, *source), *source)?;
             let checked = match format {
                 RowFormat::RowBinary => validate(layout, row),
                 RowFormat::JsonEachRow => encode(layout, row, &mut data),
@@ -181,8 +175,8 @@ impl<'a> Answer<'a> {
         })
     }
 
-    /// Counts a row of the message `source`, if it may have one. The row before it was one of the message `last`.
-    fn row_of(&mut self, output: u32, last: u32, source: u32) -> Result<usize, String> {
+    /// The message that a row is of, if it may have one. The row before it was one of the message `last`.
+    fn message_of(&self, output: u32, last: u32, source: u32) -> Result<usize, String> {
         if source < last {
             return Err(format!("output {output}: a row of message {source} follows one of message {last}"));
         }
@@ -190,7 +184,6 @@ impl<'a> Answer<'a> {
         if !matches!(self.outcomes.get(message), Some(&(ROWS | REWRITE))) {
             return Err(format!("output {output}: a row of message {message}, whose outcome is another"));
         }
-        self.rows_of[message] += 1;
         Ok(message)
     }
 
@@ -204,10 +197,11 @@ impl<'a> Answer<'a> {
 
     /// The rows without those of rejected messages. The usual case moves the bytes as they are.
     fn keep(&self, output: usize, rows: told::Rows) -> OutputRows {
+        let of_partitions = self.of_partitions(&rows.sources);
         if rows.sources.iter().all(|source| self.rejected[*source as usize].is_none()) {
-            return OutputRows { output, data: rows.data, ends: rows.row_ends };
+            return OutputRows { output, data: rows.data, ends: rows.row_ends, of_partitions };
         }
-        let mut kept = OutputRows { output, ..OutputRows::default() };
+        let mut kept = OutputRows { output, of_partitions, ..OutputRows::default() };
         for (row, source) in pieces(&rows.data, &rows.row_ends).zip(&rows.sources) {
             if self.rejected[*source as usize].is_none() {
                 kept.data.extend_from_slice(row);
@@ -215,6 +209,21 @@ impl<'a> Answer<'a> {
             }
         }
         kept
+    }
+
+    /// Rows without those of rejected messages, by partition. The sources rise, as the runs do.
+    fn of_partitions(&self, mut sources: &[u32]) -> Vec<(Partition, u64)> {
+        let (mut of_partitions, mut end) = (Vec::new(), 0);
+        for run in &self.batch.runs {
+            end += run.count;
+            let (of_run, later) = sources.split_at(sources.partition_point(|source| *source < end));
+            let rows = of_run.iter().filter(|source| self.rejected[**source as usize].is_none()).count();
+            if rows > 0 {
+                of_partitions.push((run.partition.clone(), rows as u64));
+            }
+            sources = later;
+        }
+        of_partitions
     }
 
     fn dead_letters(&self, module: &Arc<ModuleName>) -> Vec<DeadLetter> {
@@ -247,7 +256,6 @@ impl<'a> Answer<'a> {
             counts.dead_letters += 1;
             return;
         }
-        counts.rows += u64::from(self.rows_of[message]);
         match self.outcomes[message] {
             SKIPPED => counts.skipped += 1,
             REPLACEMENT => counts.replacements += 1,
@@ -316,7 +324,7 @@ fn cut(mut reason: String) -> String {
 mod tests {
     use super::*;
     use crate::message::Parts;
-    use crate::offset::{Assignment, Partition};
+    use crate::offset::Assignment;
 
     fn verdict(columns: &[(&str, &str)], predicate: &str) -> Result<(), String> {
         let new = |(column, expression): &(&str, &str)| told::ColumnExpression {
@@ -345,11 +353,14 @@ mod tests {
         }
     }
 
-    /// Three messages; the first has two rows.
+    /// Three messages, the last of another partition; the first has two rows.
     fn walked(rows: &[&str], columns: &[(&str, &str)]) -> Result<(Vec<Option<String>>, OutputRows), String> {
         let mut batch = MessageBatch::default();
         batch.begin_run(Partition::new("t", 0), Assignment(1), 0);
         for offset in 0..3 {
+            if offset == 2 {
+                batch.begin_run(Partition::new("t", 1), Assignment(1), 0);
+            }
             batch.push(Parts { offset, payload: Some(b""), ..Parts::default() });
         }
         let ends = rows.iter().scan(0, |end, row| {
@@ -376,9 +387,12 @@ mod tests {
         let why = "invalid-row: column \"id\", byte 9 of the row: 256 is no UInt8";
         assert_eq!(rejected, [None, Some(why.to_owned()), None]);
         assert_eq!((kept.data, kept.ends), (b"\x01\0\0\x01x\x03\0".to_vec(), vec![2, 5, 7]));
+        let partitions = [0, 1].map(|number| Partition::new("t", number));
+        assert_eq!(kept.of_partitions, partitions.clone().into_iter().zip([2, 1]).collect::<Vec<_>>());
         let (rejected, kept) = walked(&["{\"id\":1}", "{\"id\":2}{", "{}", "{}"], &columns).unwrap();
         assert!(rejected[0].is_some() && rejected[1].is_none());
         assert_eq!(kept.data, [0, 0, 0, 0]);
+        assert_eq!(kept.of_partitions, partitions.into_iter().zip([1, 1]).collect::<Vec<_>>());
     }
 
     #[test]

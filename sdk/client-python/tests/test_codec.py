@@ -15,7 +15,12 @@ U64 = st.integers(0, 2**64 - 1)
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1)
 TIME = st.floats(0, 1e12)
 
-counts = st.builds(Counts, U64, U64, U64, U64, U64, U64, U64, U64, storages=st.dictionaries(TEXT, U64, max_size=3))
+counts = st.builds(
+    Counts,
+    *[U64] * 8,
+    storages=st.dictionaries(TEXT, U64, max_size=3),
+    start=st.none() | st.integers(0, 2**63 - 1),
+)
 records = st.builds(
     Record,
     topic=st.from_regex(r"[a-zA-Z0-9._-]+", fullmatch=True),

@@ -78,7 +78,7 @@ def test_the_reference_reads_every_vector_that_is_written(case: dict[str, str]) 
 def test_the_reference_reads_what_our_encoder_writes(
     commit: Commit, epoch: int, topic_id: str | None, counted: bool
 ) -> None:
-    counts = Counts(9, 2, 4, 1, 2, 1, 1, 2, {"errors": 3}) if counted else None
+    counts = Counts(9, 2, 4, 1, 2, 1, 1, 2, {"errors": 3, "flags": 1}, 1034) if counted else None
     plain = of_commit(commit)
     ours = Record(*plain.about, plain.offset, plain.orig_message_ts, plain.received_p99, epoch, topic_id, counts)
     assert decoded(ours) == commit

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use tidegate_commit_log::Partition;
 
-pub use commit_log::{CommitLog, LogSettings, LogStatus, WaitError, WaitFor};
+pub use commit_log::{CommitLog, LogReadError, LogSettings, LogStatus, TopicIdError, WaitError, WaitFor};
 pub use synchronized::{SynchronizedConsumer, SynchronizedSettings};
 
 /// How long one request may take.

@@ -32,7 +32,8 @@ pub use clickhouse::{Consistency, Query, ReadError, Reader, ReaderSettings, Unkn
 pub use follower::{Follower, Input, Output, Report};
 pub use gate::{Fact, Gate};
 pub use kafka::{
-    CommitLog, Error, LogSettings, LogStatus, SynchronizedConsumer, SynchronizedSettings, WaitError, WaitFor,
+    CommitLog, Error, LogReadError, LogSettings, LogStatus, SynchronizedConsumer, SynchronizedSettings, TopicIdError,
+    WaitError, WaitFor,
 };
 pub use tidegate_commit_log::{Counts, DecodeError, Key, Partition, Record};
 pub use token::{Token, TokenError};

@@ -212,6 +212,7 @@ struct CountFields {
     rewrites: u64,
     dead_letters: u64,
     storages: BTreeMap<String, u64>,
+    start: Option<i64>,
 }
 
 #[test]
@@ -245,8 +246,8 @@ impl Fields {
 
 impl CountFields {
     fn counts(self) -> Counts {
-        let Self { messages, inserted, rows, skipped, unselected, replacements, rewrites, dead_letters, storages } =
-            self;
-        Counts { messages, inserted, rows, skipped, unselected, replacements, rewrites, dead_letters, storages }
+        let Self { messages, inserted, rows, skipped, unselected, replacements, .. } = self;
+        let Self { rewrites, dead_letters, storages, start, .. } = self;
+        Counts { messages, inserted, rows, skipped, unselected, replacements, rewrites, dead_letters, storages, start }
     }
 }

@@ -12,29 +12,39 @@ use tidegate::outcome::{
 };
 use tidegate::processor::Process;
 use tidegate::publish::{Publish, PublishError, Record};
+use tidegate::recall::{Recall, RecallError, Recalled};
 use tidegate::route::{Route, Routes};
 use tidegate::sink::{Block, Cost, Insert, InsertError};
-use tidegate::source::{Acknowledged, Commit, CommitError, GroupPosition};
-use tokio::time::sleep;
+use tidegate::source::{Acknowledged, Commit, CommitError, GroupPosition, LastCommit, PositionError};
+use tokio::time::{Instant, sleep};
 
-use super::world::{Kind, World, kind, name};
+use super::world::{EVENS, Kind, STORAGES, World, goes_to, kind, name};
 
 /// The processor of one pipeline, and so on: what is a pipeline's has its number.
 ///
 /// Rows are 21 bytes: partition, offset, the stay in which the message was read, and the module's version,
-/// little-endian. Modules of odd and of even versions have other columns.
+/// little-endian. Modules of odd and of even versions have other columns. Each storage has an output of its name.
 pub struct Processor(pub World, pub usize);
 
 const ROW_BYTES: usize = 21;
 
-/// One table.
-pub struct Table(pub World, pub usize);
+pub const COMMIT_LOG: &str = "commit-log";
+
+/// One storage of a pipeline, by its place in [`STORAGES`].
+pub struct Table(pub World, pub usize, pub usize);
 
 /// The group coordinator.
 pub struct Coordinator(pub World);
 
-/// The brokers of all topics written to.
-pub struct Brokers(pub World, pub usize);
+/// The brokers of all topics written to, as a pipeline of a process sees them.
+#[derive(Clone)]
+pub struct Brokers(pub World, pub usize, pub u32);
+
+/// The commit log of a pipeline, as it is read.
+pub struct Log(pub World, pub usize);
+
+/// So late may come what was given up.
+const LATE: Duration = Duration::from_secs(20);
 
 impl Process for Processor {
     fn process(&self, batch: MessageBatch) -> impl Future<Output = Answered> + Send + 'static {
@@ -55,8 +65,12 @@ impl Process for Processor {
 }
 
 fn routes(version: u8) -> Routes {
-    let route = Route { output: "rows".into(), storage: "table".into(), sink: 0, columns: columns(version) };
-    Routes { storages: vec![route], outputs: vec![vec![0]] }
+    let route = |(sink, name): (usize, &&str)| {
+        let name = (*name).to_owned();
+        Route { output: name.clone(), storage: name, sink, columns: columns(version) }
+    };
+    let storages: Vec<_> = STORAGES.iter().enumerate().map(route).collect();
+    Routes { outputs: (0..storages.len()).map(|at| vec![at]).collect(), storages }
 }
 
 fn columns(version: u8) -> Arc<[String]> {
@@ -73,7 +87,8 @@ fn parts(batch: &MessageBatch) -> Vec<MessageBatch> {
 }
 
 fn outcomes(batch: &MessageBatch, version: u8) -> Processed {
-    let mut rows = OutputRows::default();
+    let outputs = 0..STORAGES.len();
+    let mut rows: Vec<_> = outputs.map(|output| OutputRows { output, ..OutputRows::default() }).collect();
     let mut processed = Processed { progress: batch.progress(), ..Processed::default() };
     for message in batch.iter() {
         let covered = processed.progress.get_mut(message.partition).expect("it is in the batch");
@@ -82,12 +97,14 @@ fn outcomes(batch: &MessageBatch, version: u8) -> Processed {
         match kind(offset) {
             Kind::Row => {
                 counts.inserted += 1;
-                counts.rows += 1;
-                rows.data.extend(number.to_le_bytes());
-                rows.data.extend(offset.to_le_bytes());
-                rows.data.extend(stay.0.to_le_bytes());
-                rows.data.push(version);
-                rows.ends.push(rows.data.len() as u32);
+                for rows in rows.iter_mut().filter(|rows| goes_to(rows.output, offset)) {
+                    rows.data.extend(number.to_le_bytes());
+                    rows.data.extend(offset.to_le_bytes());
+                    rows.data.extend(stay.0.to_le_bytes());
+                    rows.data.push(version);
+                    rows.ends.push(rows.data.len() as u32);
+                    rows.of_partitions.push((message.partition.clone(), 1));
+                }
             }
             Kind::Skip => counts.skipped += 1,
             Kind::Unselected => panic!("the processor sees {number}@{offset}, which is not selected"),
@@ -111,20 +128,22 @@ fn outcomes(batch: &MessageBatch, version: u8) -> Processed {
             }
         }
     }
-    processed.rows = vec![rows];
+    processed.rows = rows;
     processed
 }
 
 impl Insert for Table {
     fn storage(&self) -> &str {
-        "table"
+        STORAGES[self.2]
     }
 
     async fn insert(&self, block: &Block, attempt: u32) -> Result<(), InsertError> {
-        self.statement(&format!("insert of {} rows, attempt {attempt},", block.rows), || self.take(block)).await
+        let what = format!("insert of {} rows into {}, attempt {attempt},", block.rows, self.storage());
+        self.statement(&what, || self.take(block)).await
     }
 
     async fn rewrite(&self, rewrite: &Rewrite, _number: usize) -> Result<Cost, InsertError> {
+        assert_ne!(self.2, EVENS, "rewrites are for the other storage");
         let Rewrite { partition, offset, .. } = rewrite;
         self.0.lock().begin_rewrite(self.1, partition.number, *offset);
         let done = || self.0.lock().end_rewrite(self.1, partition.number, *offset);
@@ -160,7 +179,7 @@ impl Table {
         assert_eq!(rows.len() as u64, block.raw_bytes, "a block says how long it is");
         assert_eq!(rows.len() as u64, block.rows * ROW_BYTES as u64, "a block says how many rows it has");
         let mut state = self.0.lock();
-        state.note(format!("insert of {} rows", block.rows));
+        state.note(format!("insert of {} rows into {}", block.rows, self.storage()));
         if !state.of[self.1].tokens.insert(block.token.clone()) {
             state.note("its token is known, dropped".into());
             return;
@@ -170,7 +189,7 @@ impl Table {
             let offset = i64::from_le_bytes(row[4..12].try_into().expect("8 bytes"));
             let stay = u64::from_le_bytes(row[12..20].try_into().expect("8 bytes"));
             assert_eq!(block.columns, columns(row[20]), "a block has the columns of its rows");
-            state.write(self.1, partition, offset, Assignment(stay));
+            state.write((self.1, self.2), partition, offset, Assignment(stay));
         }
     }
 }
@@ -215,6 +234,16 @@ impl Commit for Coordinator {
         Ok(acknowledged)
     }
 
+    async fn committed(&self, partitions: &[Partition]) -> Result<Vec<Option<LastCommit>>, PositionError> {
+        let world = &self.0;
+        sleep(Duration::from_millis(world.pick(1..10))).await;
+        if world.chance(|faults| faults.commit_fails / 2.0) {
+            return Err(PositionError { group: "simulated".into(), cause: "coordinator loading".into() });
+        }
+        let state = world.lock();
+        Ok(partitions.iter().map(|partition| state.committed.get(&partition.number).cloned()).collect())
+    }
+
     fn holds(&self, partition: &Partition, assignment: Assignment) -> bool {
         self.0.lock().assignments.get(&partition.number) == Some(&assignment)
     }
@@ -224,17 +253,54 @@ impl Publish for Brokers {
     async fn publish(&self, record: Record) -> Result<(), PublishError> {
         let world = &self.0;
         sleep(Duration::from_millis(world.pick(1..5))).await;
-        let error = || PublishError { topic: record.topic.clone(), cause: "timed out".into(), hold: false };
+        let error = PublishError { topic: record.topic.clone(), cause: "timed out".into(), hold: false };
         if world.chance(|faults| faults.publish_fails / 2.0) {
             world.log(format!("record for {} lost", record.topic));
-            return Err(error());
+            return Err(error);
+        }
+        if &*record.topic == COMMIT_LOG && world.chance(|faults| faults.publish_fails / 2.0) {
+            let (brokers, late) = (self.clone(), world.pick(0..LATE.as_millis() as u64));
+            world.log(format!("record for {} comes {late} ms late", record.topic));
+            tokio::spawn(async move {
+                sleep(Duration::from_millis(late)).await;
+                brokers.take(&record);
+            });
+            return Err(error);
         }
         self.take(&record);
         if world.chance(|faults| faults.publish_fails / 2.0) {
             world.log(format!("record for {} published and not acknowledged", record.topic));
-            return Err(error());
+            return Err(error);
         }
         Ok(())
+    }
+}
+
+impl Recall for Log {
+    async fn recall(&self, group: &str, partitions: &[Partition]) -> Result<Vec<Recalled>, RecallError> {
+        let Self(world, of) = self;
+        assert_eq!(group, name(*of), "each pipeline recalls what it said itself");
+        if world.chance(|faults| faults.log_fails) {
+            let dark = Duration::from_millis(world.pick(0..30_000));
+            world.log(format!("the commit log cannot be read for {dark:?}"));
+            world.lock().log_dark_until = Some(Instant::now() + dark);
+        }
+        // Whatever is said from now on need not be known.
+        let recalled = {
+            let state = world.lock();
+            if state.log_dark_until.is_some_and(|until| Instant::now() < until) {
+                return Err(RecallError::Log("simulated".into()));
+            }
+            let last = |partition: &Partition| state.of[*of].believed.get(&partition.number).cloned();
+            let recalled = |partition| Recalled { topic_id: Some("id".into()), last: last(partition) };
+            partitions.iter().map(recalled).collect()
+        };
+        sleep(Duration::from_millis(world.pick(1..50))).await;
+        Ok(recalled)
+    }
+
+    fn epoch(&self, _group: &str, partition: &Partition) -> u64 {
+        self.0.lock().of[self.1].believed.get(&partition.number).map_or(0, |record| record.epoch)
     }
 }
 
@@ -243,20 +309,18 @@ impl Brokers {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
         let mut state = self.0.lock();
         match &*record.topic {
-            "commit-log" => {
+            COMMIT_LOG => {
                 let value = record.value.as_deref().expect("a value");
                 let key = record.key.as_deref().expect("a key");
                 let record = tidegate::commit_log::Record::decode(key, value, None).expect("our own record");
-                if let Some(counts) = record.counts {
-                    assert!(counts.is_complete(), "outcomes sum to messages read: {counts:?}");
-                }
                 assert_eq!(record.group, name(self.1), "each pipeline speaks for itself");
-                state.say(self.1, &Partition::new(record.topic.as_str(), record.partition), record.offset);
+                state.say(self.1, self.2, &record);
             }
             "replacements" => {
                 let key = text(record.key.as_deref().expect("a key"));
                 let (partition, offset) = key.split_once(':').expect("two numbers");
-                state.replace(self.1, partition.parse().expect("a number"), offset.parse().expect("a number"));
+                let at = (partition.parse().expect("a number"), offset.parse().expect("a number"));
+                state.replace(self.1, self.2, at.0, at.1);
             }
             _ => {
                 let header = |name: &str| {

@@ -13,11 +13,19 @@ use tidegate::share::Share;
 use tidegate::sink::Sinks;
 use tidegate::status::Status;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::Faults;
-use super::processor::{Brokers, Coordinator, Processor, Table};
+use super::processor::{Brokers, COMMIT_LOG, Coordinator, Log, Processor, Table};
 use super::source::{End, SELECTED, Source};
-use super::world::{Effects, Kind, State, World, exists, kind, name};
+use super::world::{Effects, Kind, STORAGES, State, World, exists, goes_to, kind, name};
+
+/// How long a process lives on that is taken for dead; heartbeats come more often.
+const LINGER_MS: u64 = 30_000;
+/// After that nothing of an earlier process is on its way any more.
+pub const QUIET: Duration = Duration::from_secs(70);
+const SET_BACKS_MAX: u32 = 3;
 
 /// What a run left behind.
 pub struct Outcome {
@@ -35,43 +43,84 @@ pub fn run(seed: u64, faults: Faults) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime without threads").block_on(async {
         let world = World::new(seed, faults);
-        let mut lives = 0;
-        loop {
-            lives += 1;
-            if live(&world).await == End::Stopped {
-                break;
+        let mut before = JoinSet::new();
+        while let Some(process) = live(&world).await {
+            {
+                let mut state = world.lock();
+                state.note("crash".into());
+                state.abandoned += 1;
+                state.assignments.clear();
             }
-            let mut state = world.lock();
-            state.note("crash".into());
-            state.abandoned += 1;
-            state.assignments.clear();
+            if world.chance(|faults| faults.linger) {
+                before.spawn(process.linger(Duration::from_millis(world.pick(0..LINGER_MS))));
+            }
+            if world.chance(|faults| faults.set_back) && world.lock().set_backs < SET_BACKS_MAX {
+                set_back(&world, &mut before).await;
+            }
         }
+        before.join_all().await;
+        sleep(QUIET).await;
         let mut state = world.lock();
         let mut violations = std::mem::take(&mut state.violations);
         violations.extend(account(&state));
-        Outcome { log: std::mem::take(&mut state.log), violations, lives, abandoned: state.abandoned }
+        Outcome { log: std::mem::take(&mut state.log), violations, lives: state.life, abandoned: state.abandoned }
     })
 }
 
-async fn live(world: &World) -> End {
-    let (events, received) = mpsc::unbounded_channel();
-    let pipelines = world.lock().of.len();
-    let (branches, feed) =
-        fan_out(received, Coordinator(world.clone()), (0..pipelines).map(|of| taker(of, pipelines)).collect());
-    let mut tasks = vec![tokio::spawn(feed)];
-    for (of, branch) in branches.into_iter().enumerate() {
-        tasks.push(tokio::spawn(pipeline(world, of, branch.share).run(branch.events)));
+/// Epochs tell what was said before a set-back from what is said after it. Two of them in a row they only tell apart if the
+/// processes from before the first are gone by the second, with all that they said.
+async fn set_back(world: &World, before: &mut JoinSet<()>) {
+    if world.lock().set_backs > 0 {
+        before.shutdown().await;
+        sleep(QUIET).await;
     }
-    let end = Source::new(world.clone(), events).live().await;
-    for task in tasks {
-        if end == End::Stopped || task.is_finished() {
-            task.await.expect("the pipeline does not panic");
-        } else {
-            task.abort();
-            let _ = task.await;
+    world.lock().set_back();
+}
+
+/// A process that was taken for dead.
+struct Process {
+    /// While it is there, the pipelines do not end.
+    _source: Source,
+    tasks: JoinSet<()>,
+}
+
+impl Process {
+    async fn linger(self, time: Duration) {
+        sleep(time).await;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            ended.expect("the pipeline does not panic");
         }
     }
-    end
+}
+
+/// None when it has ended well.
+async fn live(world: &World) -> Option<Process> {
+    let (events, received) = mpsc::unbounded_channel();
+    let (pipelines, life) = {
+        let mut state = world.lock();
+        state.life += 1;
+        (state.of.len(), state.life)
+    };
+    let (branches, feed) =
+        fan_out(received, Coordinator(world.clone()), (0..pipelines).map(|of| taker(of, pipelines)).collect());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(feed);
+    for (of, branch) in branches.into_iter().enumerate() {
+        tasks.spawn(pipeline(world, of, life, branch.share).run(branch.events));
+    }
+    let mut source = Source::new(world.clone(), events);
+    if source.live().await == End::Crash {
+        return Some(Process { _source: source, tasks });
+    }
+    drop(source);
+    // Panics if a pipeline does.
+    tasks.join_all().await;
+    None
 }
 
 /// One that is alone takes what the source has selected.
@@ -81,9 +130,15 @@ fn taker(of: usize, pipelines: usize) -> Taker {
     Taker { pipeline: name(of), select: (pipelines > 1).then(|| Select::new(vec![rule])) }
 }
 
-fn pipeline(world: &World, of: usize, share: Share<Coordinator>) -> Pipeline<Processor, Table, Coordinator, Brokers> {
+fn pipeline(
+    world: &World,
+    of: usize,
+    life: u32,
+    share: Share<Coordinator>,
+) -> Pipeline<Processor, Table, Coordinator, Brokers, Log> {
     let (metrics, status) = (Metrics::new().pipeline("simulated"), Status::new().pipeline("simulated"));
-    let sinks = Sinks::new(vec![Table(world.clone(), of).into()], 2, metrics.clone(), status.clone());
+    let storages = (0..STORAGES.len()).map(|storage| Table(world.clone(), of, storage).into()).collect();
+    let sinks = Sinks::new(storages, 2, metrics.clone(), status.clone());
     Pipeline {
         name: name(of),
         processor: Processor(world.clone(), of),
@@ -98,9 +153,10 @@ fn pipeline(world: &World, of: usize, share: Share<Coordinator>) -> Pipeline<Pro
         sinks,
         settler: Settler {
             share: share.into(),
-            publisher: Brokers(world.clone(), of).into(),
+            publisher: Brokers(world.clone(), of, life).into(),
             commit_log: Some(CommitLog {
-                topic: "commit-log".into(),
+                topic: COMMIT_LOG.into(),
+                log: Log(world.clone(), of),
                 group: name(of),
                 heartbeat: Duration::from_secs(10),
             }),
@@ -131,9 +187,9 @@ fn account(state: &State) -> Vec<String> {
             if committed != end {
                 wrong.push(format!("partition {partition} is committed up to {committed} of {end}"));
             }
-            let said = effects.commit_log.get(&partition).copied().unwrap_or(0);
-            if said != end {
-                wrong.push(format!("the commit log says {said} of {end} for partition {partition}"));
+            let believed = effects.believed.get(&partition).map_or(0, |record| record.offset);
+            if believed != end {
+                wrong.push(format!("followers believe in {believed} of {end} of partition {partition}"));
             }
         }
         all.extend(wrong.into_iter().map(|text| format!("{}: {text}", name(of))));
@@ -146,12 +202,14 @@ fn wrong_with(effects: &Effects, abandoned: u32, partition: i32, offset: i64) ->
     if !effects.is_settled(partition, offset) {
         wrong.push(format!("message {partition}@{offset} was lost"));
     }
-    let rows = effects.rows.get(&at).copied().unwrap_or(0);
-    if kind(offset) != Kind::Row && rows > 0 {
-        wrong.push(format!("message {partition}@{offset} has rows although it is {:?}", kind(offset)));
-    }
-    if rows > 1 && abandoned == 0 {
-        wrong.push(format!("message {partition}@{offset} was written {rows} times in a run without a crash"));
+    for (storage, rows) in effects.rows.iter().enumerate() {
+        let (rows, name) = (rows.get(&at).copied().unwrap_or(0), STORAGES[storage]);
+        if (kind(offset) != Kind::Row || !goes_to(storage, offset)) && rows > 0 {
+            wrong.push(format!("message {partition}@{offset} has rows in {name} although it is {:?}", kind(offset)));
+        }
+        if rows > 1 && abandoned == 0 {
+            wrong.push(format!("message {partition}@{offset} was written {rows} times into {name} without a crash"));
+        }
     }
     if kind(offset) != Kind::Reject && effects.dead_letters.contains_key(&at) {
         wrong.push(format!("message {partition}@{offset} was dead-lettered although it is good"));

@@ -9,6 +9,7 @@ use tidegate::source::{Assigned, Event, Flush};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use super::run::QUIET;
 use super::world::{Kind, World, exists, kind};
 
 /// Name of the topic read.
@@ -38,7 +39,7 @@ impl Source {
         Self { world, events, held: BTreeMap::new() }
     }
 
-    pub async fn live(mut self) -> End {
+    pub async fn live(&mut self) -> End {
         let partitions: Vec<i32> = (0..self.world.lock().faults.partitions).collect();
         self.assign(&partitions);
         loop {
@@ -53,6 +54,8 @@ impl Source {
                 break;
             }
         }
+        // Heartbeats mend what processes that linger have said, and what comes late.
+        sleep(QUIET).await;
         if self.flush(Duration::from_secs(3600)).await { End::Stopped } else { End::Crash }
     }
 

@@ -59,7 +59,7 @@ class Counts:
     inserted: int = 0
     """Messages that became rows."""
     rows: int = 0
-    """Rows of these, over all storages."""
+    """Rows of these, and rows written before rewrites, over all storages."""
     skipped: int = 0
     unselected: int = 0
     """Messages that the pipeline did not select."""
@@ -67,7 +67,9 @@ class Counts:
     rewrites: int = 0
     dead_letters: int = 0
     storages: dict[str, int] = field(default_factory=dict)
-    """Rows by the name of the storage; empty when the writer does not say."""
+    """Of `rows`, those of each storage, by its name; empty when the writer does not say."""
+    start: int | None = None
+    """First offset of the range, which ends before the record's `offset`; none when the writer does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +139,13 @@ class Record:
 
 
 def _written(counts: Counts) -> dict[str, Any]:
-    """`rewrites` and `storages` are left out when there are none: most records have none."""
+    """`rewrites` and `storages` are left out when there are none, and `start` when it is not known."""
     value = asdict(counts)
     for name in ("rewrites", "storages"):
         if not value[name]:
             del value[name]
+    if counts.start is None:
+        del value["start"]
     return value
 
 
@@ -229,9 +233,10 @@ def _counts(value: object) -> Counts | None:
     storages = value.get("storages", {})
     if not isinstance(storages, dict) or not all(map(_is_unicode, storages)):
         raise DecodeError(f"storages is {storages!r}")
-    names = (of.name for of in fields(Counts) if of.name != "storages")
+    names = (of.name for of in fields(Counts) if of.name not in ("storages", "start"))
     numbers = {name: _integer(value, name, _U64_MAX, 0) for name in names}
-    return Counts(**numbers, storages={name: _integer(storages, name, _U64_MAX) for name in storages})
+    start = None if value.get("start") is None else _integer(value, "start", _I64_MAX)
+    return Counts(**numbers, storages={name: _integer(storages, name, _U64_MAX) for name in storages}, start=start)
 
 
 def _is_unicode(text: str) -> bool:

@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tidegate_commit_log::Key;
+use tokio::sync::oneshot;
 
 use super::{REQUEST_TIMEOUT, observer, topic_id};
 use crate::gate::Fact;
@@ -21,6 +22,8 @@ pub(super) enum Question {
     Committed { key: Key, listener: Listener },
     /// Answered if the broker knows.
     Topic { name: String, listener: Listener },
+    /// Always answered: the id, none if the broker knows of no ids, or why it is not known.
+    TopicId { name: String, answer: oneshot::Sender<Result<Option<String>, String>> },
 }
 
 struct Asker {
@@ -48,6 +51,8 @@ impl Asker {
                         groups.entry(key.group.clone()).or_default().push((key, listener));
                     }
                     Question::Topic { name, listener } => self.describe(name, &listener),
+                    // Who asked may have given up.
+                    Question::TopicId { name, answer } => drop(answer.send(self.topic_id(&name))),
                 }
             }
             for (group, asked) in groups {
@@ -91,15 +96,17 @@ impl Asker {
     }
 
     fn describe(&mut self, name: String, listener: &Listener) {
-        let id = self.client(super::log_reader::GROUP).ok().and_then(|client| {
-            // SAFETY: the client lives here.
-            unsafe { topic_id::topic_id(client.client().native_ptr(), &name, REQUEST_TIMEOUT) }
-        });
-        match id {
-            Some(id) => {
+        match self.topic_id(&name) {
+            Ok(Some(id)) => {
                 listener(&Fact::Topic { name, id });
             }
-            None => tracing::warn!(topic = name, "the broker did not say which id the topic has"),
+            Ok(None) => tracing::warn!(topic = name, "the broker knows of no ids of topics"),
+            Err(error) => tracing::warn!(topic = name, error, "the broker did not say which id the topic has"),
         }
+    }
+
+    fn topic_id(&mut self, name: &str) -> Result<Option<String>, String> {
+        let client = self.client(super::log_reader::GROUP).map_err(|error| error.to_string())?;
+        topic_id::topic_id(client, name, REQUEST_TIMEOUT)
     }
 }

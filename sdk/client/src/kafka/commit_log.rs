@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
-use tidegate_commit_log::Key;
+use tidegate_commit_log::{Key, Record};
 use tokio::sync::oneshot;
 
 use super::Error;
@@ -74,6 +74,25 @@ pub enum WaitError {
     Ended,
 }
 
+/// The log could not be read to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("failed to read commit log {topic:?} to its end: {cause}")]
+pub struct LogReadError {
+    pub topic: String,
+    pub cause: String,
+}
+
+/// To be told when the log is read to its end, or why that cannot be.
+pub(super) type CatchingUp = oneshot::Sender<Result<(), String>>;
+
+/// Which id a topic has could not be learnt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("failed to ask for the id of topic {topic:?}: {cause}")]
+pub struct TopicIdError {
+    pub topic: String,
+    pub cause: String,
+}
+
 /// A wait that is going on: a future, or [`wait`](Self::wait) for it. Dropped, nobody waits any more.
 #[must_use = "nothing is waited for until it is awaited"]
 pub struct WaitFor {
@@ -83,6 +102,7 @@ pub struct WaitFor {
 }
 
 struct Handle {
+    topic: String,
     shared: Arc<Shared>,
     reader: Mutex<Option<JoinHandle<()>>>,
 }
@@ -102,6 +122,9 @@ struct State {
     followers: Vec<Listener>,
     /// Topics whose ids are looked at again and again.
     topics: BTreeSet<String>,
+    /// The highest record of each key, whichever topic of the name it is about.
+    last: BTreeMap<Key, Record>,
+    catch_ups: Vec<CatchingUp>,
     status: LogStatus,
 }
 
@@ -132,6 +155,8 @@ impl CommitLog {
                 next_id: 0,
                 followers: Vec::new(),
                 topics: BTreeSet::new(),
+                last: BTreeMap::new(),
+                catch_ups: Vec::new(),
                 status: LogStatus::default(),
             }),
             questions,
@@ -140,7 +165,8 @@ impl CommitLog {
         });
         let reader = LogReader::new(kafka, topic, settings.refresh, shared.clone())?;
         let thread = std::thread::Builder::new().name("commit-log".into()).spawn(|| reader.run()).map_err(failed)?;
-        Ok(Self(Arc::new(Handle { shared, reader: Mutex::new(Some(thread)) })))
+        let topic = topic.to_owned();
+        Ok(Self(Arc::new(Handle { topic, shared, reader: Mutex::new(Some(thread)) })))
     }
 
     /// Waits until all of these groups have written everything before the token's position. Waiting costs no thread and no
@@ -160,6 +186,39 @@ impl CommitLog {
             shared.begin_wait(Waiting { token: token.clone(), timeout, answer }, groups)
         };
         WaitFor { id, shared, answer: receiver }
+    }
+
+    /// Waits until the log has been read to the end that it has now; a log that is not there has nothing to read. While the
+    /// brokers are gone it may wait for ever: [`status`](Self::status) says why.
+    ///
+    /// # Errors
+    /// If the brokers do not say how far that is.
+    pub async fn read_to_end(&self) -> Result<(), LogReadError> {
+        let (answer, done) = oneshot::channel();
+        self.0.shared.state().catch_ups.push(answer);
+        let read = done.await.unwrap_or_else(|_| Err("nobody reads it any more".into()));
+        read.map_err(|cause| LogReadError { topic: self.0.topic.clone(), cause })
+    }
+
+    pub fn topic(&self) -> &str {
+        &self.0.topic
+    }
+
+    /// The highest record of a key by epoch and offset among those read so far, whichever topic of the name it is about.
+    pub fn last(&self, key: &Key) -> Option<Record> {
+        self.0.shared.state().last.get(key).cloned()
+    }
+
+    /// The id that the topic of this name has now; none if the broker knows of no ids.
+    ///
+    /// # Errors
+    /// Why it is not known, as text; also if the topic is not there.
+    pub async fn topic_id(&self, topic: &str) -> Result<Option<String>, TopicIdError> {
+        let failed = |cause| TopicIdError { topic: topic.to_owned(), cause };
+        let (answer, told) = oneshot::channel();
+        // The thread lives as long as `self` does.
+        drop(self.0.shared.questions.send(Question::TopicId { name: topic.to_owned(), answer }));
+        told.await.unwrap_or_else(|_| Err("nobody can be asked any more".into())).map_err(failed)
     }
 
     pub fn status(&self) -> LogStatus {
@@ -207,8 +266,11 @@ impl Shared {
     /// Tells the waiters and every follower.
     pub(super) fn learn(self: &Arc<Self>, fact: &Fact) {
         let mut state = self.state();
-        if let Fact::Topic { name, id } = fact {
-            state.status.topics.insert(name.clone(), id.clone());
+        match fact {
+            Fact::Topic { name, id } => drop(state.status.topics.insert(name.clone(), id.clone())),
+            Fact::Record(record) => state.remember(record),
+            Fact::Tombstone(key) => drop(state.last.remove(key)),
+            _ => {}
         }
         self.handle(&mut state, WaitInput::Fact(fact.clone()));
         state.followers.retain(|listener| listener(fact));
@@ -282,6 +344,10 @@ impl Shared {
         state.followers.push(listener);
     }
 
+    pub(super) fn take_catch_ups(&self) -> Vec<CatchingUp> {
+        std::mem::take(&mut self.state().catch_ups)
+    }
+
     pub(super) fn count_record(&self) {
         self.state().status.records += 1;
     }
@@ -296,6 +362,14 @@ impl Shared {
 }
 
 impl State {
+    /// Of the same position, the one that came last.
+    fn remember(&mut self, record: &Record) {
+        let last = self.last.entry(Key::of(record)).or_insert_with(|| record.repeated());
+        if (record.epoch, record.offset) >= (last.epoch, last.offset) {
+            *last = record.repeated();
+        }
+    }
+
     fn answer(&mut self, id: WaitId, answer: impl FnOnce(Token, Duration) -> Result<(), WaitError>) {
         if let Some(Waiting { token, timeout, answer: to }) = self.answers.remove(&id) {
             // Nobody may wait for it any more.

@@ -1,16 +1,18 @@
 //! Reads all partitions of the commit log from their beginning, for ever, in a thread of its own. No group is joined and
 //! nothing is committed: every reader reads it all, which compaction keeps short.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tidegate_commit_log::{Key, Record};
 
-use super::commit_log::Shared;
+use super::commit_log::{CatchingUp, Shared};
 use super::{Error, REQUEST_TIMEOUT, observer};
 use crate::gate::Fact;
 
@@ -28,6 +30,14 @@ pub(super) struct LogReader {
     /// How often partitions and topics are looked at.
     refresh: Duration,
     partitions: usize,
+    catching_up: Vec<CatchUp>,
+}
+
+/// Somebody waits until the log is read to the end that it has now.
+struct CatchUp {
+    /// Partitions whose end has not been reached since.
+    open: BTreeSet<i32>,
+    answer: CatchingUp,
 }
 
 impl LogReader {
@@ -43,7 +53,7 @@ impl LogReader {
         config.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
         let failed = |cause| Error::Client { what: format!("commit log {topic:?}"), cause };
         let consumer = config.create().map_err(failed)?;
-        Ok(Self { consumer, topic: topic.to_owned(), shared, refresh, partitions: 0 })
+        Ok(Self { consumer, topic: topic.to_owned(), shared, refresh, partitions: 0, catching_up: Vec::new() })
     }
 
     /// Until the handles are gone.
@@ -55,9 +65,10 @@ impl LogReader {
                 self.look();
                 looked = Some(Instant::now());
             }
+            self.begin_to_catch_up();
             match self.consumer.poll(self.shared.until_deadline().min(LOOK_EVERY)) {
                 Some(Ok(message)) => self.message(&message),
-                Some(Err(KafkaError::PartitionEOF(number))) => self.shared.learn(&Fact::LogEnd(number)),
+                Some(Err(KafkaError::PartitionEOF(number))) => self.ended(number),
                 Some(Err(error)) => {
                     tracing::warn!(topic = self.topic, %error, "reading the commit log failed, going on");
                     self.shared.failed(&error);
@@ -88,19 +99,78 @@ impl LogReader {
         self.shared.describe_again();
     }
 
+    /// None is what a log has that is not there.
     fn count(&self) -> KafkaResult<usize> {
         let metadata = self.consumer.fetch_metadata(Some(&self.topic), REQUEST_TIMEOUT)?;
         let found = metadata.topics().iter().find(|topic| topic.name() == self.topic);
-        Ok(found.map_or(0, |topic| topic.partitions().len()))
+        match found.and_then(|topic| topic.error()).map(RDKafkaErrorCode::from) {
+            None => Ok(found.map_or(0, |topic| topic.partitions().len())),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => Ok(0),
+            Some(code) => Err(KafkaError::MetadataFetch(code)),
+        }
     }
 
     /// All from the beginning, also those that were read before: what is read twice changes nothing.
     fn assign(&self, count: usize) -> KafkaResult<()> {
+        self.assign_at(count, |_| Offset::Beginning)
+    }
+
+    fn assign_at(&self, count: usize, offset: impl Fn(i32) -> Offset) -> KafkaResult<()> {
         let mut list = TopicPartitionList::new();
         for number in 0..count as i32 {
-            list.add_partition_offset(&self.topic, number, Offset::Beginning)?;
+            list.add_partition_offset(&self.topic, number, offset(number))?;
         }
         self.consumer.assign(&list)
+    }
+
+    /// Goes on where it is, as if it began there: so the end of every partition is told again, as it is from now on, whatever
+    /// compaction and transactions have left before it.
+    fn begin_to_catch_up(&mut self) {
+        let asked = self.shared.take_catch_ups();
+        if asked.is_empty() {
+            return;
+        }
+        match self.go_on() {
+            Ok(count) => {
+                let open: BTreeSet<_> = (0..count as i32).collect();
+                self.catching_up.extend(asked.into_iter().map(|answer| CatchUp { open: open.clone(), answer }));
+                self.caught_up();
+            }
+            Err(error) => {
+                self.shared.failed(&error);
+                asked.into_iter().for_each(|answer| drop(answer.send(Err(error.to_string()))));
+            }
+        }
+    }
+
+    fn go_on(&mut self) -> KafkaResult<usize> {
+        let count = self.count()?;
+        let positions = self.consumer.position()?;
+        let position = |number| match positions.find_partition(&self.topic, number).map(|found| found.offset()) {
+            Some(Offset::Offset(position)) => Offset::Offset(position),
+            _ => Offset::Beginning,
+        };
+        if count != self.partitions {
+            self.shared.learn(&Fact::LogPartitions(count as u32));
+        }
+        self.assign_at(count, position)?;
+        self.partitions = count;
+        Ok(count)
+    }
+
+    fn ended(&mut self, number: i32) {
+        self.shared.learn(&Fact::LogEnd(number));
+        for waiting in &mut self.catching_up {
+            waiting.open.remove(&number);
+        }
+        self.caught_up();
+    }
+
+    fn caught_up(&mut self) {
+        for waiting in self.catching_up.extract_if(.., |waiting| waiting.open.is_empty()) {
+            // Nobody may wait for it any more.
+            drop(waiting.answer.send(Ok(())));
+        }
     }
 
     fn message(&self, message: &BorrowedMessage<'_>) {
