@@ -1,9 +1,9 @@
-//! Answers the questions of the machines: what a group has committed, and which id a topic has. One thread, because the
-//! calls block; a group is asked without being joined.
+//! Answers the questions of the machines: what a group has committed, and which id a topic has. The calls block, for seconds
+//! while a broker is away; so each group has a thread of its own, and topics have one. A group is asked without being joined.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
@@ -17,60 +17,74 @@ use crate::gate::Fact;
 /// Takes facts. False when nobody listens any more.
 pub(super) type Listener = Arc<dyn Fn(&Fact) -> bool + Send + Sync>;
 
-pub(super) enum Question {
-    /// Always answered, if only by [`Fact::AskFailed`].
-    Committed { key: Key, listener: Listener },
-    /// Answered if the broker knows.
-    Topic { name: String, listener: Listener },
-    /// Always answered: the id, none if the broker knows of no ids, or why it is not known.
-    TopicId { name: String, answer: oneshot::Sender<Result<Option<String>, String>> },
-}
+/// Takes the id of a topic, none if the broker knows of no ids, or why it is not known.
+type IdListener = Box<dyn FnOnce(Result<Option<String>, String>) + Send>;
 
-struct Asker {
+/// Takes questions. The threads end when it is dropped.
+pub(super) struct Asker {
     kafka: ClientConfig,
-    /// A client for each group; groups are few.
-    groups: BTreeMap<String, BaseConsumer>,
-}
-
-/// Starts the thread. It ends when nobody can ask any more.
-pub(super) fn start(kafka: ClientConfig) -> std::io::Result<Sender<Question>> {
-    let (sender, questions) = channel();
-    let asker = Asker { kafka, groups: BTreeMap::new() };
-    std::thread::Builder::new().name("commit-log-asker".into()).spawn(move || asker.run(questions))?;
-    Ok(sender)
+    /// By group; groups are few.
+    groups: Mutex<BTreeMap<String, Sender<(Key, Listener)>>>,
+    topics: Sender<(String, IdListener)>,
 }
 
 impl Asker {
-    /// What has come meanwhile is asked at once, a request for each group.
-    fn run(mut self, questions: Receiver<Question>) {
-        while let Ok(first) = questions.recv() {
-            let mut groups: BTreeMap<String, Vec<(Key, Listener)>> = BTreeMap::new();
-            for question in std::iter::once(first).chain(questions.try_iter()) {
-                match question {
-                    Question::Committed { key, listener } => {
-                        groups.entry(key.group.clone()).or_default().push((key, listener));
-                    }
-                    Question::Topic { name, listener } => self.describe(name, &listener),
-                    // Who asked may have given up.
-                    Question::TopicId { name, answer } => drop(answer.send(self.topic_id(&name))),
-                }
-            }
-            for (group, asked) in groups {
-                self.ask(&group, asked);
-            }
-        }
+    pub(super) fn start(kafka: ClientConfig) -> std::io::Result<Self> {
+        let (topics, asked) = channel();
+        let config = kafka.clone();
+        std::thread::Builder::new().name("commit-log-ids".into()).spawn(move || describe_all(&config, &asked))?;
+        Ok(Self { kafka, groups: Mutex::default(), topics })
     }
 
-    fn client(&mut self, group: &str) -> KafkaResult<&BaseConsumer> {
-        if !self.groups.contains_key(group) {
-            let client = observer(&self.kafka, group).create()?;
-            self.groups.insert(group.to_owned(), client);
+    /// What has the group of the key committed? Always answered, if only by [`Fact::AskFailed`].
+    pub(super) fn committed(&self, key: Key, listener: Listener) {
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        if !groups.contains_key(&key.group) {
+            let (sender, asked) = channel();
+            let (config, group) = (self.kafka.clone(), key.group.clone());
+            let thread = std::thread::Builder::new().name("commit-log-asks".into());
+            if let Err(error) = thread.spawn(move || ask_group(&config, &group, &asked)) {
+                tracing::warn!(group = key.group, %error, "no thread could be started to ask the group");
+                listener(&Fact::AskFailed(key));
+                return;
+            }
+            groups.insert(key.group.clone(), sender);
         }
-        Ok(&self.groups[group])
+        // The thread lives as long as its sender.
+        drop(groups[&key.group].send((key, listener)));
     }
 
-    fn ask(&mut self, group: &str, asked: Vec<(Key, Listener)>) {
-        let committed = self.committed(group, &asked);
+    /// Which id has the topic? Told if the broker knows.
+    pub(super) fn topic(&self, name: String, listener: Listener) {
+        let topic = name.clone();
+        self.ask_for_id(
+            name,
+            Box::new(move |id| match id {
+                Ok(Some(id)) => drop(listener(&Fact::Topic { name: topic, id })),
+                Ok(None) => tracing::warn!(topic, "the broker knows of no ids of topics"),
+                Err(error) => tracing::warn!(topic, error, "the broker did not say which id the topic has"),
+            }),
+        );
+    }
+
+    /// The same, always answered.
+    pub(super) fn topic_id(&self, name: String, answer: oneshot::Sender<Result<Option<String>, String>>) {
+        // Who asked may have given up.
+        self.ask_for_id(name, Box::new(move |id| drop(answer.send(id))));
+    }
+
+    fn ask_for_id(&self, name: String, listener: IdListener) {
+        // The thread lives as long as its sender.
+        drop(self.topics.send((name, listener)));
+    }
+}
+
+/// What has come meanwhile is asked at once, in one request.
+fn ask_group(kafka: &ClientConfig, group: &str, asked: &Receiver<(Key, Listener)>) {
+    let mut client = None;
+    while let Ok(first) = asked.recv() {
+        let asked: Vec<_> = std::iter::once(first).chain(asked.try_iter()).collect();
+        let committed = committed(&mut client, kafka, group, &asked);
         if let Err(error) = &committed {
             tracing::warn!(group, %error, "the group could not be asked what it has committed");
         }
@@ -86,27 +100,42 @@ impl Asker {
             });
         }
     }
+}
 
-    fn committed(&mut self, group: &str, asked: &[(Key, Listener)]) -> KafkaResult<TopicPartitionList> {
-        let mut list = TopicPartitionList::new();
-        for (key, _) in asked {
-            list.add_partition(&key.topic, key.partition);
-        }
-        self.client(group)?.committed_offsets(list, REQUEST_TIMEOUT)
+fn committed(
+    client: &mut Option<BaseConsumer>,
+    kafka: &ClientConfig,
+    group: &str,
+    asked: &[(Key, Listener)],
+) -> KafkaResult<TopicPartitionList> {
+    let client = client_of(client, kafka, group)?;
+    let mut list = TopicPartitionList::new();
+    for (key, _) in asked {
+        list.add_partition(&key.topic, key.partition);
     }
+    client.committed_offsets(list, REQUEST_TIMEOUT)
+}
 
-    fn describe(&mut self, name: String, listener: &Listener) {
-        match self.topic_id(&name) {
-            Ok(Some(id)) => {
-                listener(&Fact::Topic { name, id });
-            }
-            Ok(None) => tracing::warn!(topic = name, "the broker knows of no ids of topics"),
-            Err(error) => tracing::warn!(topic = name, error, "the broker did not say which id the topic has"),
-        }
+fn describe_all(kafka: &ClientConfig, asked: &Receiver<(String, IdListener)>) {
+    let mut client = None;
+    while let Ok((name, listener)) = asked.recv() {
+        listener(described(&mut client, kafka, &name));
     }
+}
 
-    fn topic_id(&mut self, name: &str) -> Result<Option<String>, String> {
-        let client = self.client(super::log_reader::GROUP).map_err(|error| error.to_string())?;
-        topic_id::topic_id(client, name, REQUEST_TIMEOUT)
+fn described(client: &mut Option<BaseConsumer>, kafka: &ClientConfig, name: &str) -> Result<Option<String>, String> {
+    let client = client_of(client, kafka, super::log_reader::GROUP).map_err(|error| error.to_string())?;
+    topic_id::topic_id(client, name, REQUEST_TIMEOUT)
+}
+
+/// Made when it is first needed; tried again when it could not be made.
+fn client_of<'a>(
+    client: &'a mut Option<BaseConsumer>,
+    kafka: &ClientConfig,
+    group: &str,
+) -> KafkaResult<&'a BaseConsumer> {
+    match client {
+        Some(client) => Ok(client),
+        None => Ok(client.insert(observer(kafka, group).create()?)),
     }
 }

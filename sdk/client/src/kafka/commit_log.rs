@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
@@ -16,7 +15,7 @@ use tidegate_commit_log::{Key, Record};
 use tokio::sync::oneshot;
 
 use super::Error;
-use super::asker::{self, Listener, Question};
+use super::asker::{Asker, Listener};
 use super::log_reader::LogReader;
 use crate::gate::Fact;
 use crate::token::Token;
@@ -110,7 +109,7 @@ struct Handle {
 /// What the reading thread and the handles share.
 pub(super) struct Shared {
     state: Mutex<State>,
-    questions: Sender<Question>,
+    asker: Asker,
     started: Instant,
     is_ending: AtomicBool,
 }
@@ -147,7 +146,7 @@ impl CommitLog {
     /// If `kafka` is not valid. A broker that does not answer, or a log that is not there, is waited for.
     pub fn start(kafka: &ClientConfig, topic: &str, settings: LogSettings) -> Result<Self, Error> {
         let failed = |cause| Error::Thread { topic: topic.to_owned(), cause };
-        let questions = asker::start(kafka.clone()).map_err(failed)?;
+        let asker = Asker::start(kafka.clone()).map_err(failed)?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 waiters: Waiters::new(settings.repair.map(milliseconds)),
@@ -159,7 +158,7 @@ impl CommitLog {
                 catch_ups: Vec::new(),
                 status: LogStatus::default(),
             }),
-            questions,
+            asker,
             started: Instant::now(),
             is_ending: AtomicBool::new(false),
         });
@@ -216,8 +215,7 @@ impl CommitLog {
     pub async fn topic_id(&self, topic: &str) -> Result<Option<String>, TopicIdError> {
         let failed = |cause| TopicIdError { topic: topic.to_owned(), cause };
         let (answer, told) = oneshot::channel();
-        // The thread lives as long as `self` does.
-        drop(self.0.shared.questions.send(Question::TopicId { name: topic.to_owned(), answer }));
+        self.0.shared.asker.topic_id(topic.to_owned(), answer);
         told.await.unwrap_or_else(|_| Err("nobody can be asked any more".into())).map_err(failed)
     }
 
@@ -307,8 +305,7 @@ impl Shared {
     }
 
     pub(super) fn ask(&self, key: Key, listener: Listener) {
-        // The thread lives as long as `self` does.
-        drop(self.questions.send(Question::Committed { key, listener }));
+        self.asker.committed(key, listener);
     }
 
     /// The answer goes to everybody.
@@ -325,7 +322,7 @@ impl Shared {
                 true
             })
         };
-        drop(self.questions.send(Question::Topic { name, listener: Arc::new(listener) }));
+        self.asker.topic(name, Arc::new(listener));
     }
 
     pub(super) fn describe_again(self: &Arc<Self>) {
