@@ -1,5 +1,5 @@
-//! The servers that tidegate is developed and tested against, fetched and run: the real ClickHouse, an old one that replicates,
-//! the real Apache Kafka and a real OCI registry. Not part of a production path.
+//! The servers that tidegate is developed and tested against, fetched and run: the real ClickHouse, an old one that
+//! replicates, the real Apache Kafka and a real OCI registry. Not part of a production path.
 //!
 //! Everything is kept in [`cache_folder`], pinned by version and checksum, and fetched by the ordinary clients
 //! (`npm`, `mvn`, `go`); what only Debian has is installed by `apt-get`.

@@ -1,5 +1,5 @@
-//! Replicated tables on a real, old ClickHouse: Debian's 18.16, two shards of two replicas, and one ZooKeeper. What it lacks
-//! beside a new one: `insert_deduplication_token`, `insert_quorum_parallel`, `insert_quorum=auto`, codes in headers.
+//! Replicated tables on a real, old ClickHouse: Debian's 18.16, two shards of two replicas, and one ZooKeeper. What it
+//! lacks beside a new one: `insert_deduplication_token`, `insert_quorum_parallel`, `insert_quorum=auto`, codes in headers.
 
 use std::fs;
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! Whether a table can keep what the consistency profile of its storage promises, and what somebody should know who chose it.
-//! The same for `dry-run`, which prints it, and for `run`, which does not start over a promise that cannot be kept.
+//! Whether a table can keep what the consistency profile of its storage promises, and what somebody should know who chose
+//! it. The same for `dry-run`, which prints it, and for `run`, which does not start over a promise that cannot be kept.
 
 use tidegate_client::Consistency;
 

@@ -1,5 +1,5 @@
-//! Replicated tables on the new ClickHouse: nodes of one shard and a ZooKeeper, run by a tool that lies beside the repository and is
-//! no part of it. Where it is not, `tidegate_engines::Replicated` shows the same promises on an old ClickHouse.
+//! Replicated tables on the new ClickHouse: nodes of one shard and a ZooKeeper, run by a tool that lies beside the
+//! repository and is no part of it. Where it is not, `tidegate_engines::Replicated` shows the same promises on an old one.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;

@@ -1,5 +1,5 @@
-//! Consistency profiles as tidegate writes them, on a new ClickHouse: three replicas of one shard. A replica whose fetches are
-//! stopped is one that is behind.
+//! Consistency profiles as tidegate writes them, on a new ClickHouse: three replicas of one shard. A replica whose fetches
+//! are stopped is one that is behind.
 
 #![allow(clippy::unwrap_used)]
 

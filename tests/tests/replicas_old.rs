@@ -1,6 +1,6 @@
-//! What each consistency profile promises, on real replicas: ClickHouse 18.16, two shards of two replicas, ZooKeeper. Inserts
-//! have the settings of the profile, reads are those of the client. A replica whose fetches are stopped is one that is behind; where a
-//! profile permits a stale read, it is shown.
+//! What each consistency profile promises, on real replicas: ClickHouse 18.16, two shards of two replicas, ZooKeeper.
+//! Inserts have the settings of the profile, reads are those of the client. A replica whose fetches are stopped is one that
+//! is behind; where a profile permits a stale read, it is shown.
 //!
 //! tidegate itself does not write to a server that old (no deduplication tokens): `replicas.rs` does, on a new one.
 

@@ -1,5 +1,5 @@
-//! What a table is in terms of copies: who keeps its rows, and how many of them there are. Asked of the system tables of the real
-//! cluster; what follows for a consistency profile is decided in `crate::consistency`.
+//! What a table is in terms of copies: who keeps its rows, and how many of them there are. Asked of the system tables of the
+//! real cluster; what follows for a consistency profile is decided in `crate::consistency`.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,8 @@ impl Cluster {
 
     /// One replica of each shard is asked.
     async fn shards(&self, cluster: &str, table: &Name<'_>) -> Result<Vec<Copies>, Error> {
-        let sql = format!("SELECT uniqExact(shard_num) FROM system.clusters WHERE cluster = {}", literal(cluster));
+        let sql =
+            format!("SELECT toUInt32(uniqExact(shard_num)) FROM system.clusters WHERE cluster = {}", literal(cluster));
         let count = self.rows(&sql).await?.first().and_then(|row| number(row, 0)).unwrap_or(0);
         let of = |system: &str| format!("cluster({}, {system})", literal(cluster));
         let from = of("system.tables");
@@ -81,9 +82,7 @@ impl Cluster {
     }
 
     async fn rows(&self, sql: &str) -> Result<Vec<Vec<Value>>, Error> {
-        // Numbers as numbers, whatever the server's defaults are.
-        let sql = format!("{sql} FORMAT JSONCompactEachRow SETTINGS output_format_json_quote_64bit_integers = 0");
-        let answer = self.query(&sql).await?;
+        let answer = self.query(&format!("{sql} FORMAT JSONCompactEachRow")).await?;
         let rows: Result<_, _> = answer.lines().map(serde_json::from_str).collect();
         rows.map_err(|_| self.unclear(answer.clone()))
     }

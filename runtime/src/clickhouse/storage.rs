@@ -63,8 +63,8 @@ impl Storage {
         parameters
     }
 
-    /// Whatever the profile, an insert is done when the rows are in their tables, since a position is committed then, and goes
-    /// to the replicas in order, where a rewrite looks for its rows. Profiles only add to that.
+    /// Whatever the profile, an insert is done when the rows are in their tables, since a position is committed then, and
+    /// goes to the replicas in order, where a rewrite looks for its rows. Profiles only add to that.
     fn promises(&self) -> Vec<(&'static str, String)> {
         let timeout = self.cluster.settings().timeout;
         let mut settings = Consistency::InOrder.insert_settings(timeout);

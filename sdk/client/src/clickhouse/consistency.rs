@@ -1,5 +1,5 @@
-//! Consistency profiles: their names, and what each asks of an insert and of a read. The only home of both, because half of a
-//! profile promises nothing. `docs/client.md` has them as a table.
+//! Consistency profiles: their names, and what each asks of an insert and of a read. The only home of both, because half of
+//! a profile promises nothing. `docs/client.md` has them as a table.
 
 use std::fmt;
 use std::time::Duration;
@@ -75,8 +75,8 @@ impl Consistency {
     /// What is sent with each INSERT whose request may take `timeout`. The server gives up waiting for its replicas after
     /// three quarters of that, so that it is the one to say so.
     ///
-    /// A Distributed table would take rows into a queue of its own and call them written: whatever promises something asks it
-    /// not to. `select_sequential_consistency` is silently stale unless inserts say `insert_quorum_parallel=0`.
+    /// A Distributed table would take rows into a queue of its own and call them written: whatever promises something asks
+    /// it not to. `select_sequential_consistency` is silently stale unless inserts say `insert_quorum_parallel=0`.
     pub fn insert_settings(self, timeout: Duration) -> Vec<(&'static str, String)> {
         let mut settings = Vec::new();
         let mut add = |name, value: &str| settings.push((name, value.to_owned()));
