@@ -102,8 +102,13 @@ fn replicas_show_what_the_profile_promises_and_no_more() {
 
     write(1, Consistency::Eventual);
     assert_eq!(counts(&reading(&[1, 3], Consistency::Eventual), "promises"), [1, 0, 1, 0]);
-    write(2, Consistency::InOrder);
+    // The node that is asked would take the rows, and read its own, but for the order.
+    let all = "CREATE TABLE promises_all AS promises ENGINE = Distributed(c1, default, promises)";
+    on(nodes, 3, all);
+    insert(&storage(nodes, "promises_all", &[3], Consistency::InOrder), 2).unwrap();
+    assert_eq!(counts(&reading(&[3], Consistency::InOrder), "promises_all"), [2, 2, 2]);
     assert_eq!(counts(&reading(&[1, 3], Consistency::InOrder), "promises"), [2, 2, 2]);
+    assert_eq!(reading(&[3], Consistency::Eventual).count("promises_all").unwrap(), 0);
     // A majority is the first and the second, and the second has it at once.
     for number in 3..13 {
         write(number, Consistency::InOrderQuorum);
