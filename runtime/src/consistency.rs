@@ -115,7 +115,7 @@ fn of_table(consistency: Consistency, table: &str, copies: &Copies) -> Vec<Remar
              afterwards",
         )],
         Copies::Shared if consistency.has_quorum() => {
-            vec![warning("is a SharedMergeTree: all nodes have the same rows, and insert_quorum changes nothing")]
+            vec![warning("keeps its rows in a storage that all nodes share, where insert_quorum changes nothing")]
         }
         Copies::Replicas { total, active } if consistency.has_quorum() => {
             of_replicas(consistency, *total, *active).iter().map(|text| warning(text)).collect()
