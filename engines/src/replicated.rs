@@ -2,6 +2,7 @@
 //! lacks beside a new one: `insert_deduplication_token`, `insert_quorum_parallel`, `insert_quorum=auto`, codes in headers.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
@@ -115,6 +116,7 @@ dataDir={}
 clientPort={port}
 clientPortAddress=127.0.0.1
 admin.enableServer=false
+4lw.commands.whitelist=srvr
 maxClientCnxns=0
 ",
         data.display()
@@ -125,8 +127,15 @@ maxClientCnxns=0
     command.args(["-Xmx128m", "-XX:+UseSerialGC", "-cp", "/usr/share/java/zookeeper.jar"]);
     command.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(&config);
     let mut server = prepare(home, Server::start(command, home.join("output.txt"), Some(&pid_file)))?;
-    server.wait("ZooKeeper", 30, || TcpStream::connect(("127.0.0.1", port)).is_ok())?;
+    server.wait("ZooKeeper", 30, || serves(port))?;
     Ok(server)
+}
+
+/// It listens before it serves.
+fn serves(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let mut answer = String::new();
+    stream.write_all(b"srvr").is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.contains("Mode: ")
 }
 
 fn config_text(home: &Path, index: usize, all: &[Ports], zookeeper: u16) -> String {
