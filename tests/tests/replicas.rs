@@ -255,7 +255,7 @@ fn said_to(database: &Database) -> String {
     let names = ["distributed_foreground_insert", "load_balancing", "insert_quorum", "insert_quorum_timeout"];
     let values: Vec<_> = names.iter().map(|name| format!("Settings['{name}']")).collect();
     let sql = format!(
-        "SELECT DISTINCT {} FROM system.query_log WHERE query_kind = 'Insert' AND has(databases, '{}')",
+        "SELECT DISTINCT {} FROM system.query_log WHERE query_kind = 'Insert' AND current_database = '{}'",
         values.join(", "),
         database.name
     );

@@ -84,9 +84,8 @@ async fn consistency(config: &Config, loader: &Loader, pipeline: &str) -> Vec<Fi
         findings.extend(match loader.look(storage).await {
             Ok(None) => None,
             Ok(Some(look)) => {
-                let (refusals, pipeline, storage) = (look.refusals(), pipeline.to_owned(), storage.to_owned());
-                let refused = StartError::Consistency { pipeline, storage, refusals };
-                let problem = (!look.refusals().is_empty()).then(|| refused.into());
+                let refusals = look.refusals();
+                let problem = (!refusals.is_empty()).then(|| Failure::Differs(refusals.join("\n\n")));
                 Some(Finding { what: format!("{what} on {}", look.found), warnings: look.warnings(), problem })
             }
             Err(error) => Some(Finding { what, warnings: Vec::new(), problem: Some(failed(pipeline)(error)) }),

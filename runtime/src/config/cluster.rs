@@ -140,7 +140,7 @@ impl Found {
                 self.at(
                     consistency,
                     text,
-                    "what is inserted with the weaker one breaks the promise of the other: name one",
+                    "what is inserted with the weaker one breaks the promise of the other: give both the same",
                 );
             }
         }
