@@ -33,8 +33,11 @@ struct Ports {
     zookeeper: u16,
 }
 
-const TOOL: &str = "../shared/tools/replicated-clickhouse/start";
 const NATIVE: u16 = 800;
+
+fn tool() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/tools/replicated-clickhouse/start")
+}
 
 impl Nodes {
     /// None where the tool is not.
@@ -42,16 +45,14 @@ impl Nodes {
     /// # Errors
     /// If the tool is there and its servers do not start.
     pub fn start(folder: &Path, count: usize) -> Result<Option<Self>> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("a folder of the repository")?;
-        let tool = root.join(TOOL);
-        if !tool.exists() {
+        if !tool().exists() {
             eprintln!("skipped: replicas of the new ClickHouse, whose tool is not part of this repository");
             return Ok(None);
         }
         tidegate_engines::debian_replication()?;
         let mut nodes =
             Self { folder: folder.to_owned(), ports: Ports::free(count)?, starters: Vec::new(), pids: vec![0; count] };
-        let told = nodes.run(&tool, &["--nodes", &count.to_string()])?;
+        let told = nodes.run(&[])?;
         for (index, pid) in nodes.pids.iter_mut().enumerate() {
             *pid = told["nodes"][index]["pid"].as_u64().context("no process id")?;
         }
@@ -81,34 +82,33 @@ impl Nodes {
     /// # Errors
     /// If it does not come back.
     pub fn restart(&mut self, node: usize) -> Result<()> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("a folder of the repository")?;
-        let told =
-            self.run(&root.join(TOOL), &["--nodes", &self.pids.len().to_string(), "--node", &node.to_string()])?;
+        let told = self.run(&["--node", &node.to_string()])?;
         self.pids[node - 1] = told["nodes"][0]["pid"].as_u64().context("no process id")?;
         Ok(())
     }
 
     /// What the tool says when its servers answer.
-    fn run(&mut self, tool: &Path, arguments: &[&str]) -> Result<Value> {
+    fn run(&mut self, arguments: &[&str]) -> Result<Value> {
         let log = self.folder.join(format!("starter-{}.txt", self.starters.len()));
-        let mut starter = Command::new(tool)
+        let mut starter = Command::new(tool())
             .arg("--lib")
             .arg(tidegate_engines::libchdb()?)
             .arg("--dir")
             .arg(&self.folder)
-            .args(["--http", &self.ports.http.to_string(), "--zookeeper", &self.ports.zookeeper.to_string()])
+            .args(["--nodes", &self.pids.len().to_string(), "--http", &self.ports.http.to_string()])
+            .args(["--zookeeper", &self.ports.zookeeper.to_string()])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(&log)?)
             .spawn()
-            .with_context(|| tool.display().to_string())?;
+            .with_context(|| tool().display().to_string())?;
         let output = starter.stdout.take().context("no output")?;
         self.starters.push(starter);
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         if line.is_empty() {
-            bail!("{}: {}", tool.display(), std::fs::read_to_string(&log)?);
+            bail!("{}: {}", tool().display(), std::fs::read_to_string(&log)?);
         }
         Ok(serde_json::from_str(&line)?)
     }

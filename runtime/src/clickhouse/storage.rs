@@ -84,7 +84,7 @@ impl Storage {
         let class = error.class();
         let hint = match class {
             Class::Data => " (the table refuses the rows; mend the table, its constraints or its views)",
-            Class::Quorum => " (too few replicas confirm; everything waits for them)",
+            Class::Quorum => " (replicas have to confirm it, and others before it; it is tried again)",
             Class::Operator => " (somebody has to mend this; it is tried again)",
             _ => "",
         };
