@@ -128,7 +128,7 @@ fn once(
 }
 
 /// What it prints.
-fn run(
+pub(crate) fn run(
     mut command: Command,
     what: &'static str,
     program: &'static str,
@@ -145,7 +145,7 @@ fn run(
     Err(FetchError::Failed { what, cause: format!("{program}: {}: {}", output.status, text.trim()) })
 }
 
-fn failed(what: &'static str, error: io::Error) -> FetchError {
+pub(crate) fn failed(what: &'static str, error: io::Error) -> FetchError {
     FetchError::Failed { what, cause: error.to_string() }
 }
 

@@ -1,23 +1,27 @@
-//! The servers that tidegate is developed and tested against, fetched and run: the real ClickHouse, the real Apache Kafka
-//! and a real OCI registry. Not part of a production path.
+//! The servers that tidegate is developed and tested against, fetched and run: the real ClickHouse, an old one that
+//! replicates, the real Apache Kafka and a real OCI registry. Not part of a production path.
 //!
 //! Everything is kept in [`cache_folder`], pinned by version and checksum, and fetched by the ordinary clients
-//! (`npm`, `mvn`, `go`).
+//! (`npm`, `mvn`, `go`); what only Debian has is installed by `apt-get`.
 
 mod clickhouse;
+mod debian;
 mod fetch;
 mod kafka;
 mod launcher;
 mod process;
 mod registry;
+mod replicated;
 
 use std::path::PathBuf;
 
 pub use clickhouse::{ClickHouse, Launcher};
+pub use debian::debian_replication;
 pub use fetch::{FetchError, crane, kafka_jars, libchdb};
 pub use kafka::{Kafka, KafkaCluster, Security};
 pub use launcher::launch;
 pub use registry::Registry;
+pub use replicated::Replicated;
 
 /// `$TIDEGATE_CACHE`, else `tidegate` in the user's cache folder.
 pub fn cache_folder() -> PathBuf {

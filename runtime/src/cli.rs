@@ -183,6 +183,7 @@ impl From<StartError> for Failure {
                 let hint = "hint: change the table (ALTER TABLE … ADD COLUMN), or use a module that fits it";
                 Failure::Differs(format!("{text}\n\n{hint}"))
             }
+            StartError::Consistency { .. } => Failure::Differs(text),
             StartError::Module { error: Refusal::Table { .. }, .. } | StartError::Fleet(_) => {
                 Failure::Unreachable(text)
             }

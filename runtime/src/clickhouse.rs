@@ -2,6 +2,7 @@
 //! code, and a say in which host is asked. The only home of `hyper`; `hosts` chooses, `tls` says whom to trust.
 
 mod class;
+mod copies;
 mod hosts;
 mod http;
 mod rewrite;
@@ -18,6 +19,7 @@ use crate::secret::Secret;
 use hosts::{Another, Hosts};
 
 pub use class::Class;
+pub use copies::Copies;
 pub use http::Answer;
 pub use statements::statements;
 pub use storage::Storage;

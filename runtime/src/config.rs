@@ -27,7 +27,7 @@ pub use intake::{Schema, Select, Values};
 pub use kafka::Kafka;
 pub use modules::{Breaker, Control, InterruptionName, Module};
 pub use reference::{Property, Reference};
-pub use scalar::{Count, Duration, Ratio, Size, Text};
+pub use scalar::{Count, Duration, Profile, Ratio, Size, Text};
 pub use slice::Slice;
 
 use crate::accumulate;
@@ -68,6 +68,10 @@ pub struct Storage {
     #[schemars(with = "String")]
     pub cluster: Spanned<Text>,
     pub table: Text,
+    /// What readers may rely on: the settings of this profile go with each insert (docs/client.md).
+    #[serde(default = "eventual")]
+    #[schemars(with = "Profile")]
+    pub consistency: Spanned<Profile>,
     /// How long one rewrite of its rows may take.
     #[serde(default = "Duration::rewrite")]
     pub rewrite_timeout: Duration,
@@ -348,6 +352,10 @@ impl Config {
     pub fn schema() -> serde_json::Value {
         schemars::schema_for!(Config).into()
     }
+}
+
+fn eventual() -> Spanned<Profile> {
+    scalar::nowhere(Profile::default())
 }
 
 /// What stands for a value that could not be read says nothing of its own.

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clickhouse;
 pub mod commit_log;
 pub mod config;
+pub mod consistency;
 pub mod control;
 pub mod credit;
 pub mod dead_letter;

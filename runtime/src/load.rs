@@ -9,6 +9,7 @@ use tidegate_rows::Layout;
 
 use crate::clickhouse::{self, Cluster};
 use crate::config::{self, Config};
+use crate::consistency::{self, Look};
 use crate::digest::{Digest, NoDigest};
 use crate::metrics::Metrics;
 use crate::module_source::{FetchError, Fetched, ModuleSource, Stamp, blocking};
@@ -134,6 +135,17 @@ impl Loader {
     pub fn table(&self, storage: &str) -> (Arc<Cluster>, &str) {
         let storage = &self.config.storages[storage];
         (self.clusters[&storage.cluster.value.0].clone(), &storage.table.0)
+    }
+
+    /// What the table of a storage makes of the storage's consistency; nothing where that promises nothing.
+    ///
+    /// # Errors
+    /// If the cluster cannot be asked.
+    pub async fn look(&self, storage: &str) -> Result<Option<Look>, Refusal> {
+        let profile = self.config.storages[storage].consistency.value.0;
+        let (cluster, table) = self.table(storage);
+        let look = consistency::look(profile, &cluster, table).await;
+        look.map_err(|error| Refusal::Table { storage: storage.to_owned(), error })
     }
 
     /// From now on the clusters count which of their hosts fail.

@@ -33,6 +33,9 @@ pub enum StartError {
     CommitLog { pipeline: String, error: tidegate_client::Error },
     #[error("pipeline {pipeline:?}: failed to use its schema: {error}")]
     Schema { pipeline: String, error: SchemaError },
+    /// The tables cannot keep what the storage promises.
+    #[error("pipeline {pipeline:?}: storage {storage:?}: {}", refusals.join("\n\n"))]
+    Consistency { pipeline: String, storage: String, refusals: Vec<String> },
     #[error("pipeline {pipeline:?}: failed to start its threads: {error}")]
     Threads { pipeline: String, error: std::io::Error },
     #[error(transparent)]
@@ -106,7 +109,7 @@ impl Starter {
         Ok(Self { config, control, commit_logs })
     }
 
-    /// Loads the module that the pipeline should run.
+    /// Loads the module that the pipeline should run, and compares what its storages promise with their tables.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -114,10 +117,20 @@ impl Starter {
         let pipeline = &self.config.pipelines.value[name];
         let check = check(pipeline).map_err(|error| StartError::Schema { pipeline: name.to_owned(), error })?;
         let name = Name { group: pipeline.group.0.clone(), pipeline: name.to_owned() };
-        match self.control.first(&name).await {
-            Ok(first) => Ok(Prepared { name, first, check }),
-            Err(error) => Err(StartError::Module { pipeline: name.pipeline, error }),
+        let refused = |error| StartError::Module { pipeline: name.pipeline.clone(), error };
+        let first = self.control.first(&name).await.map_err(refused)?;
+        for storage in load::storages(pipeline) {
+            let Some(look) = self.control.loader.look(storage).await.map_err(refused)? else { continue };
+            for warning in look.warnings() {
+                tracing::warn!(pipeline = name.pipeline, storage, warning, "consistency");
+            }
+            let refusals = look.refusals();
+            if !refusals.is_empty() {
+                let (pipeline, storage) = (name.pipeline, storage.to_owned());
+                return Err(StartError::Consistency { pipeline, storage, refusals });
+            }
         }
+        Ok(Prepared { name, first, check })
     }
 
     /// Joins the group of pipelines that share a reader, and starts their stages. Must be called within a tokio runtime.
@@ -242,7 +255,9 @@ impl Starter {
     fn storages(&self, config: &config::Pipeline) -> Vec<Arc<Storage>> {
         let storage = |name| {
             let (cluster, table) = self.control.loader.table(name);
-            Arc::new(Storage::new(name, cluster, table, self.config.storages[name].rewrite_timeout.0))
+            let of = &self.config.storages[name];
+            let storage = Storage::new(name, cluster, table, of.rewrite_timeout.0);
+            Arc::new(storage.with_consistency(of.consistency.value.0))
         };
         load::storages(config).into_iter().map(storage).collect()
     }

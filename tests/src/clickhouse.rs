@@ -43,10 +43,19 @@ impl Database {
     /// # Errors
     /// With ClickHouse's exception.
     pub fn run(&self, sql: &str) -> Result<String> {
+        self.run_with(sql, &[])
+    }
+
+    /// The same with settings for this statement only.
+    ///
+    /// # Errors
+    /// With ClickHouse's exception.
+    pub fn run_with(&self, sql: &str, settings: &[(&str, String)]) -> Result<String> {
+        let settings: String = settings.iter().map(|(name, value)| format!("&{name}={value}")).collect();
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(120)))?;
         let head = format!(
-            "POST /?database={}&wait_end_of_query=1 HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+            "POST /?database={}&wait_end_of_query=1{settings} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
             self.name,
             sql.len()
         );

@@ -9,6 +9,7 @@ pub mod pipeline;
 pub mod processors;
 pub mod proxy;
 pub mod registry;
+pub mod replicas;
 pub mod servers;
 pub mod simulation;
 pub mod spoilt;

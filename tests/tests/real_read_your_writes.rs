@@ -58,7 +58,7 @@ impl Stage<'_> {
         while !self.is_over.load(Ordering::Relaxed) {
             for _ in 0..OTHERS_PER_SECOND / 20 {
                 let payload = format!("{{\"version\": 1, \"id\": {id}, \"do\": \"row\", \"note\": \"{id:0900}\"}}");
-                sender.send(Some((id % 4) as i32), "k", Some(payload.as_bytes())).unwrap();
+                sender.send(Some(id % 4), "k", Some(payload.as_bytes())).unwrap();
                 id += 1;
             }
             std::thread::park_timeout(Duration::from_millis(50));

@@ -45,6 +45,22 @@ fn a_good_configuration_is_valid() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("good.yaml: valid"));
 }
 
+/// `configs/consistency`: what every profile but the default costs, in a line for each storage. `UPDATE_GOLDEN=1` writes it anew.
+#[test]
+fn what_a_storage_promises_has_its_price() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/consistency");
+    for (flags, golden) in [(&[][..], "validate.txt"), (&["--json"], "validate.json")] {
+        let mut command = Command::new(built("tidegate"));
+        let output = command.args(flags).args(["validate", "validate.yaml"]).current_dir(&folder).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8(output.stdout).unwrap();
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(folder.join(golden), &said).unwrap();
+        }
+        assert_eq!(said, fs::read_to_string(folder.join(golden)).unwrap_or_default());
+    }
+}
+
 #[test]
 fn secrets_and_certificates_may_be_missing_where_nothing_runs() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");

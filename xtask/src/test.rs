@@ -78,8 +78,9 @@ fn all(args: &TestArgs, report: &mut Report) -> Result<()> {
             Ok(())
         })?;
     }
+    let replicas = servers && report.are_replicas()?;
     let started = Instant::now();
-    let tested = report.tests(servers, guests);
+    let tested = report.tests(servers, guests, replicas);
     report.steps.push(("tests", started.elapsed()));
     tested
 }
@@ -115,7 +116,20 @@ impl Report {
         Ok(false)
     }
 
-    fn tests(&mut self, servers: bool, guests: bool) -> Result<()> {
+    /// Whether replicated tables can be had; they come from Debian's packages. In CI they must be.
+    fn are_replicas(&mut self) -> Result<bool> {
+        let error = match tidegate_engines::debian_replication() {
+            Ok(()) => return Ok(true),
+            Err(error) => error,
+        };
+        if std::env::var_os("CI").is_some() {
+            bail!("tests/tests/replicas*: {error}");
+        }
+        self.skipped.push(format!("tests/tests/replicas*: {error}"));
+        Ok(false)
+    }
+
+    fn tests(&mut self, servers: bool, guests: bool, replicas: bool) -> Result<()> {
         let mut command = cargo(&["test", "--release", "--workspace", "--no-default-features", "--no-fail-fast"]);
         command.args(["--features", "tidegate-processor/testkit"]);
         // What tests print are figures: states of the model, records that were true, what hostile guests cost.
@@ -125,6 +139,9 @@ impl Report {
         }
         if !guests {
             command.args(["--skip", "guests_"]);
+        }
+        if !replicas {
+            command.args(["--skip", "replicas_"]);
         }
         let mut child = command.stdout(Stdio::piped()).spawn().context("failed to run cargo test")?;
         let output = child.stdout.take().context("no output")?;

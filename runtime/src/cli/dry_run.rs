@@ -6,12 +6,14 @@ use std::sync::Arc;
 use super::{Failure, block_on};
 use crate::config::Config;
 use crate::kafka::{TopicError, partitions};
-use crate::load::Refusal;
+use crate::load::{Loader, Refusal, storages};
 use crate::start::{StartError, brokers, loader, written_topics};
 
 /// One thing that was looked at.
 struct Finding {
     what: String,
+    /// What does not keep it from running, and should be known.
+    warnings: Vec<String>,
     problem: Option<Failure>,
 }
 
@@ -47,7 +49,8 @@ async fn look(config: Arc<Config>) -> Vec<Finding> {
             }
             Err(_) => format!("pipeline {name}: module and tables"),
         };
-        findings.push(Finding { what, problem: loaded.err().map(failed(name)) });
+        findings.push(Finding { what, warnings: Vec::new(), problem: loaded.err().map(failed(name)) });
+        findings.extend(consistency(&config, &loader, name).await);
     }
     let topics = topics(&config);
     let brokers = brokers(&config);
@@ -55,15 +58,37 @@ async fn look(config: Arc<Config>) -> Vec<Finding> {
     let found = tokio::task::spawn_blocking(move || partitions(&brokers, &asked)).await.unwrap_or_default();
     for (topic, found) in topics.iter().zip(found) {
         findings.push(match found {
-            Ok(count) => Finding { what: format!("topic {topic}: {count} partition(s)"), problem: None },
+            Ok(count) => {
+                let what = format!("topic {topic}: {count} partition(s)");
+                Finding { what, warnings: Vec::new(), problem: None }
+            }
             Err(error) => {
                 let text = error.to_string();
                 let problem = match error {
                     TopicError::Unreachable { .. } => Failure::Unreachable(text),
                     TopicError::Unknown { .. } => Failure::Differs(format!("{text}; create it")),
                 };
-                Finding { what: format!("topic {topic}"), problem: Some(problem) }
+                Finding { what: format!("topic {topic}"), warnings: Vec::new(), problem: Some(problem) }
             }
+        });
+    }
+    findings
+}
+
+/// What the storages of a pipeline promise, beside the tables that are there.
+async fn consistency(config: &Config, loader: &Loader, pipeline: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for storage in storages(&config.pipelines.value[pipeline]) {
+        let profile = config.storages[storage].consistency.value.0;
+        let what = format!("storage {storage}: consistency {profile}");
+        findings.extend(match loader.look(storage).await {
+            Ok(None) => None,
+            Ok(Some(look)) => {
+                let refusals = look.refusals();
+                let problem = (!refusals.is_empty()).then(|| Failure::Differs(refusals.join("\n\n")));
+                Some(Finding { what: format!("{what} on {}", look.found), warnings: look.warnings(), problem })
+            }
+            Err(error) => Some(Finding { what, warnings: Vec::new(), problem: Some(failed(pipeline)(error)) }),
         });
     }
     findings
@@ -88,12 +113,16 @@ impl Finding {
     fn print(&self, json: bool) {
         let text = self.problem.as_ref().map(Failure::text);
         if json {
-            println!("{}", serde_json::json!({ "what": self.what, "ok": text.is_none(), "problem": text }));
+            let (what, ok, warnings) = (&self.what, text.is_none(), &self.warnings);
+            println!("{}", serde_json::json!({ "what": what, "ok": ok, "warnings": warnings, "problem": text }));
             return;
         }
         match text {
             None => println!("ok      {}", self.what),
             Some(text) => println!("failed  {}\n        {text}", self.what),
+        }
+        for warning in &self.warnings {
+            println!("warning {warning}");
         }
     }
 }

@@ -12,6 +12,8 @@ pub enum Class {
     Overload,
     /// This replica or shard cannot; another may.
     Replica,
+    /// Too few replicas confirm, whichever of them is asked. What an earlier insert waits for (286) may be this very block.
+    Quorum,
     /// Somebody has to create, grant or mend something.
     Operator,
     /// The server refuses the rows although they were walked: a constraint, a materialized view.
@@ -28,7 +30,8 @@ impl Class {
             117 if text.contains("reading header") => Class::Operator,
             319 | 394 | 159 | 160 | 209 | 210 | 425 | 999..=1002 | 236 | 32 | 3 => Class::UnknownOutcome,
             252 | 202 | 745 | 762 | 749 | 241 | 364 | 201 | 574 | 243 | 173 | 439 => Class::Overload,
-            242 | 254 | 265 | 279 | 285 | 286 | 289 | 297 | 369 | 225 | 203 | 198 => Class::Replica,
+            285 | 286 => Class::Quorum,
+            242 | 254 | 265 | 279 | 289 | 297 | 369 | 225 | 203 | 198 => Class::Replica,
             43 | 46 | 47 | 53 | 181 | 60 | 81 | 16 | 115 | 73 | 62 | 36 | 516 | 192 | 193 | 497 | 164 | 452 | 50
             | 20 => Class::Operator,
             27 if text.contains("setting") => Class::Operator,
@@ -40,7 +43,9 @@ impl Class {
 
     pub fn remedy(self) -> Remedy {
         match self {
-            Class::UnknownOutcome | Class::Overload | Class::Replica | Class::Corruption => Remedy::Retry,
+            Class::UnknownOutcome | Class::Overload | Class::Replica | Class::Quorum | Class::Corruption => {
+                Remedy::Retry
+            }
             Class::Operator | Class::Data => Remedy::Hold,
         }
     }

@@ -109,6 +109,11 @@ mod tests {
         let refused = Error::Exception { host: host.clone(), code: 60, text: "no such table".into() };
         assert_eq!(hosts.failed(0, &refused), Another::No);
         assert_eq!(hosts.order(), [0, 1]);
+        // Whether replicas confirm is the same, whichever is asked; in order, the rows stay where readers look first.
+        for code in [285, 286, 319] {
+            let unconfirmed = Error::Exception { host: host.clone(), code, text: "quorum".into() };
+            assert_eq!(hosts.failed(0, &unconfirmed), Another::No);
+        }
         let broken = Error::Transport { host, cause: "connection reset".into() };
         assert_eq!(hosts.failed(0, &broken), Another::NextTime);
         assert_eq!(hosts.order(), [1, 0]);

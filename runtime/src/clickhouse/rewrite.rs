@@ -1,4 +1,5 @@
-//! A rewrite as one statement, with the settings that an expensive statement needs (docs/replacements.md).
+//! A rewrite as one statement, with the settings that an expensive statement needs (docs/replacements.md); those of its
+//! storage's consistency come with the storage.
 
 use std::time::Duration;
 
@@ -33,9 +34,6 @@ pub(super) fn parameters(id: String, statement: &str, timeout: Duration) -> Vec<
         // The same rows may be written once more on purpose: merged, unmerged, merged. Servers before 26 would drop them.
         ("insert_deduplicate", "0".into()),
         ("max_partitions_per_insert_block", "0".into()),
-        ("distributed_foreground_insert", "1".into()),
-        ("load_balancing", "in_order".into()),
-        ("prefer_localhost_replica", "0".into()),
         ("max_execution_time", timeout.as_secs().max(1).to_string()),
         ("max_memory_usage", MEMORY_BYTES_MAX.to_string()),
         ("max_threads", "1".into()),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidegate_client::Consistency;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::{Class, Cluster, Error, quoted, quoted_one, rewrite};
 use crate::outcome::Rewrite;
@@ -15,6 +17,9 @@ pub struct Storage {
     cluster: Arc<Cluster>,
     table: String,
     rewrite_timeout: Duration,
+    consistency: Consistency,
+    /// For profiles under which a table refuses a second insert while one waits for its quorum.
+    turn: Mutex<()>,
 }
 
 /// The server gives up first, and says so.
@@ -25,7 +30,14 @@ const BLOCK_ROWS: u64 = 1_048_449;
 impl Storage {
     /// `rewrite_timeout` is for one rewrite.
     pub fn new(name: &str, cluster: Arc<Cluster>, table: &str, rewrite_timeout: Duration) -> Self {
-        Self { name: name.to_owned(), cluster, table: table.to_owned(), rewrite_timeout }
+        let (name, table) = (name.to_owned(), table.to_owned());
+        Self { name, cluster, table, rewrite_timeout, consistency: Consistency::default(), turn: Mutex::new(()) }
+    }
+
+    /// What its inserts and rewrites promise to readers.
+    #[must_use]
+    pub fn with_consistency(self, consistency: Consistency) -> Self {
+        Self { consistency, ..self }
     }
 
     fn statement(&self, columns: &[String]) -> String {
@@ -35,7 +47,7 @@ impl Storage {
 
     fn parameters(&self, block: &Block, attempt: u32) -> Vec<(&'static str, String)> {
         let one_block = block.rows.max(BLOCK_ROWS).to_string();
-        vec![
+        let mut parameters = vec![
             ("query", self.statement(&block.columns)),
             ("decompress", "1".into()),
             ("query_id", format!("{}-{attempt}-{:x}", block.token, std::process::id())),
@@ -46,16 +58,33 @@ impl Storage {
             ("min_insert_block_size_rows", one_block),
             ("min_insert_block_size_bytes", (1u64 << 40).to_string()),
             ("input_format_skip_unknown_fields", "0".into()),
-            ("distributed_foreground_insert", "1".into()),
-            ("load_balancing", "in_order".into()),
-            ("prefer_localhost_replica", "0".into()),
-        ]
+        ];
+        parameters.extend(self.promises());
+        parameters
+    }
+
+    /// Whatever the profile, an insert is done when the rows are in their tables, since a position is committed then, and
+    /// goes to the replicas in order, where a rewrite looks for its rows. Profiles only add to that.
+    fn promises(&self) -> Vec<(&'static str, String)> {
+        let timeout = self.cluster.settings().timeout;
+        let mut settings = Consistency::InOrder.insert_settings(timeout);
+        for setting in self.consistency.insert_settings(timeout) {
+            if !settings.contains(&setting) {
+                settings.push(setting);
+            }
+        }
+        settings
+    }
+
+    async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        if self.consistency == Consistency::Sequential { Some(self.turn.lock().await) } else { None }
     }
 
     fn failure(&self, what: &str, error: &Error) -> InsertError {
         let class = error.class();
         let hint = match class {
             Class::Data => " (the table refuses the rows; mend the table, its constraints or its views)",
+            Class::Quorum => " (replicas have to confirm it, and others before it; it is tried again)",
             Class::Operator => " (somebody has to mend this; it is tried again)",
             _ => "",
         };
@@ -71,6 +100,7 @@ impl Insert for Storage {
 
     async fn insert(&self, block: &Block, attempt: u32) -> Result<(), InsertError> {
         let timeout = self.cluster.settings().timeout;
+        let _turn = self.turn().await;
         match self.cluster.post(&self.parameters(block, attempt), block.body.clone(), timeout).await {
             Ok(_) => Ok(()),
             Err(error) => {
@@ -83,7 +113,14 @@ impl Insert for Storage {
     async fn rewrite(&self, rewrite: &Rewrite, number: usize) -> Result<Cost, InsertError> {
         let statement = rewrite::statement(&self.table, rewrite);
         let id = rewrite::query_id(&self.cluster.settings().database, &self.table, rewrite, number);
-        let parameters = rewrite::parameters(id, &statement, self.rewrite_timeout);
+        let mut parameters = rewrite::parameters(id, &statement, self.rewrite_timeout);
+        parameters.extend(self.promises());
+        if self.consistency == Consistency::Sequential {
+            // It reads, too: a replica that lacks rows must not be the one that rewrites them.
+            let select = self.consistency.select_settings().iter();
+            parameters.extend(select.map(|(name, value)| (*name, (*value).to_owned())));
+        }
+        let _turn = self.turn().await;
         match self.cluster.post(&parameters, Bytes::from(statement), self.rewrite_timeout + PATIENCE).await {
             Ok(answer) => {
                 let number = |text: &str| text.parse().unwrap_or(0);
@@ -99,5 +136,44 @@ impl Insert for Storage {
                 Err(self.failure(&format!("carry out the rewrite of {partition}@{offset} in"), &error))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clickhouse::{Settings, Tls};
+    use crate::secret::Secret;
+
+    fn storage(consistency: Consistency) -> Storage {
+        let cluster = Cluster::new(Settings {
+            hosts: vec!["http://127.0.0.1:9".into()],
+            tls: Tls::default(),
+            database: "default".into(),
+            user: "default".into(),
+            password: Secret::default(),
+            timeout: Duration::from_secs(20),
+        });
+        Storage::new("t", Arc::new(cluster), "t", Duration::from_secs(60)).with_consistency(consistency)
+    }
+
+    #[test]
+    fn every_insert_is_in_the_foreground_and_in_order_and_says_each_setting_once() {
+        for consistency in Consistency::ALL {
+            let promises = storage(consistency).promises();
+            let of = |name: &str| promises.iter().filter(|(given, _)| *given == name).collect::<Vec<_>>();
+            for (name, value) in Consistency::InOrder.insert_settings(Duration::ZERO) {
+                assert_eq!(of(name), [&(name, value)], "{consistency}");
+            }
+            for (name, _) in consistency.insert_settings(Duration::ZERO) {
+                assert_eq!(of(name).len(), 1, "{consistency} sends {name} more than once, or not at all");
+            }
+        }
+    }
+
+    #[test]
+    fn the_server_has_less_time_for_a_quorum_than_the_request() {
+        let promises = storage(Consistency::Quorum).promises();
+        assert!(promises.contains(&("insert_quorum_timeout", "15000".into())), "{promises:?}");
     }
 }

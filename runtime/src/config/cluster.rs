@@ -1,14 +1,16 @@
 //! ClickHouse clusters: their hosts, and whom to trust there.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
+use tidegate_client::Consistency;
 
 use super::check::Found;
 use super::error::Problem;
-use super::{Config, Duration, Reference, StorageBatch, Text};
+use super::{Config, Duration, Profile, Reference, Storage, StorageBatch, Text};
 use crate::clickhouse;
 
 /// A ClickHouse cluster, reached over HTTP.
@@ -109,6 +111,37 @@ impl Found {
             if rows.is_some_and(|rows| rows.0 == 0) || bytes.is_some_and(|bytes| bytes.0 == 0) {
                 let text = format!("storage {name:?} takes batches of nothing");
                 self.at(&storage.cluster, text, "write rows: and bytes: of 1 at least, or leave them out");
+            }
+        }
+        self.consistency(config);
+    }
+
+    /// What would promise something to readers that inserts do not keep, and what nobody would notice.
+    fn consistency(&mut self, config: &Config) {
+        let mut tables: BTreeMap<_, (&str, Profile)> = BTreeMap::new();
+        for (name, storage) in &config.storages {
+            let Storage { cluster, consistency, .. } = storage;
+            let Some(Cluster { hosts, database, .. }) = config.clickhouse.get(&cluster.value.0) else { continue };
+            if consistency.value.0 == Consistency::ShardLocal && hosts.value.len() > 1 {
+                let text =
+                    format!("storage {name:?} is shard-local, and cluster {:?} has several hosts", cluster.value.0);
+                let hint = "readers look at one node, so all rows must go there: give each node a cluster of its own";
+                self.at(consistency, text, hint);
+            }
+            let table = storage.table.0.as_str();
+            let (database, table) = table.split_once('.').unwrap_or((&database.0, table));
+            let key = (&cluster.value.0, database, table);
+            let (other, theirs) = *tables.entry(key).or_insert((name, consistency.value));
+            if theirs != consistency.value {
+                let text = format!(
+                    "storages {other:?} and {name:?} are one table, written with consistency {} and {}",
+                    theirs.0, consistency.value.0
+                );
+                self.at(
+                    consistency,
+                    text,
+                    "what is inserted with the weaker one breaks the promise of the other: give both the same",
+                );
             }
         }
     }

@@ -8,7 +8,9 @@ use std::time;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer};
 use serde_saphyr::{Location, Spanned};
+use tidegate_client::Consistency;
 
+use super::error::hint;
 use super::{Property, Reference};
 use crate::module_source::ModuleSource;
 
@@ -31,6 +33,10 @@ pub struct Size(pub u64);
 /// A time, with a unit: `500ms`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Duration(pub time::Duration);
+
+/// A consistency profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Profile(pub Consistency);
 
 const SIZES: &[(&str, u64)] = &[
     ("KiB", 1 << 10),
@@ -122,6 +128,16 @@ impl<'de> Deserialize<'de> for Count {
         read(deserializer, Self(1), |text| {
             let count = text.replace('_', "").parse();
             count.map(Self).map_err(|_| format!("{text:?} is not a whole number; write digits only"))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Profile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read(deserializer, Self::default(), |text| {
+            let known = Consistency::ALL.map(Consistency::name);
+            let found = text.parse().map(Self);
+            found.map_err(|_| format!("there is no consistency {text:?}; {}", hint(text, &known, "profiles")))
         })
     }
 }
@@ -224,6 +240,16 @@ fn with_unit(text: &str, units: &[(&str, u64)], what: &str, example: &str) -> Re
     };
     let value: Option<f64> = number.trim().parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
     value.map(|value| (value * *factor as f64) as u64).ok_or_else(|| format!("{text:?} is not {what}; write {example}"))
+}
+
+impl JsonSchema for Profile {
+    fn schema_name() -> Cow<'static, str> {
+        "Consistency".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": Consistency::ALL.map(Consistency::name) })
+    }
 }
 
 macro_rules! schema {

@@ -97,7 +97,9 @@ impl Query {
     fn arguments(&self, consistency: Consistency) -> Vec<(String, String)> {
         // An error after the first bytes would come too late to be seen as one.
         let mut arguments = vec![("wait_end_of_query".to_owned(), "1".to_owned())];
-        arguments.extend(consistency.settings().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        arguments.extend(
+            consistency.select_settings().iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         if self.is_final {
             arguments.push(("final".to_owned(), "1".to_owned()));
         }
@@ -181,9 +183,14 @@ impl Reader {
             return Ok(body.to_vec());
         }
         let text = String::from_utf8_lossy(&body).trim().to_owned();
-        let code = code.unwrap_or_else(|| status.as_u16().into());
+        let code = code.or_else(|| code_in(&text)).unwrap_or_else(|| status.as_u16().into());
         Err(ReadError::Refused { host: host.to_owned(), code, text })
     }
+}
+
+/// Old servers tell the code in the text only: `Code: 289, e.displayText() = …`.
+fn code_in(text: &str) -> Option<u32> {
+    text.strip_prefix("Code: ")?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// A text in ClickHouse's SQL.
