@@ -13,7 +13,7 @@ mod registry;
 
 use std::path::PathBuf;
 
-pub use clickhouse::{ClickHouse, Launcher};
+pub use clickhouse::{ClickHouse, Customs, Launcher};
 pub use fetch::{FetchError, crane, kafka_jars, libchdb};
 pub use kafka::{Kafka, KafkaCluster, Security};
 pub use launcher::launch;
