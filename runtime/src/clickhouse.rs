@@ -5,6 +5,7 @@ mod class;
 mod hosts;
 mod http;
 mod rewrite;
+pub mod sight;
 mod statements;
 mod storage;
 mod tls;
