@@ -205,19 +205,19 @@ impl Cluster {
 
     async fn inserts(&self, host: &str, full: &str) -> Told<Inserts> {
         let sql = format!(
-            "SELECT count(), toUInt64(quantile(0.99)(query_duration_ms)) FROM system.query_log WHERE \
+            "SELECT count(), toUInt64(ifNotFinite(quantile(0.99)(query_duration_ms), 0)) FROM system.query_log WHERE \
              event_date >= today() - 1 AND event_time > now() - 86400 AND type != 'QueryStart' AND user = currentUser() \
              AND query_kind = 'Insert' AND has(tables, {})",
             text(full)
         );
         let rows = self.rows(host, &sql).await?;
-        let count = number(&rows, 0);
-        Ok(Inserts { count, p99_ms: if count == 0 { 0 } else { number(&rows, 1) } })
+        Ok(Inserts { count: number(&rows, 0), p99_ms: number(&rows, 1) })
     }
 
     async fn may_insert(&self, host: &str, full: &str) -> Told<bool> {
-        let rows = self.rows(host, &format!("CHECK GRANT INSERT ON {}", quoted(full))).await?;
-        Ok(number::<u64>(&rows, 0) == 1)
+        // The statement takes no FORMAT.
+        let answer = self.run_at(host, &format!("CHECK GRANT INSERT ON {}", quoted(full))).await?;
+        Ok(answer.trim() == "1")
     }
 
     /// Runs a statement on one host.

@@ -158,9 +158,9 @@ impl Host<'_> {
 
     pub fn check_disk(&self, disk: &Disk) -> Option<Finding> {
         let share = disk.free_bytes as f64 / disk.total_bytes as f64;
-        let severity = if share < 0.03 {
+        let severity = if share < 0.02 {
             Severity::Error
-        } else if share < 0.1 {
+        } else if share < 0.05 {
             Severity::Warning
         } else {
             return None;
@@ -298,9 +298,9 @@ mod tests {
             let disk = Disk { name: "default".into(), path: "/d".into(), free_bytes, total_bytes: 100 << 20 };
             host().check_disk(&disk).map(|found| found.severity)
         };
-        assert_eq!(check(10 << 20), None);
-        assert_eq!(check(9 << 20), Some(Severity::Warning));
-        assert_eq!(check(2 << 20), Some(Severity::Error));
+        assert_eq!(check(5 << 20), None);
+        assert_eq!(check(4 << 20), Some(Severity::Warning));
+        assert_eq!(check(1 << 20), Some(Severity::Error));
     }
 
     #[test]

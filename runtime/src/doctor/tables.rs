@@ -68,7 +68,10 @@ impl Written<'_> {
                 Some(self.by_hand(Check::NotLookedAt, Severity::Note, found, mend))
             }
             Err(error) => {
-                let mend = format!("GRANT SELECT ON {place} TO {}", self.user);
+                let mend = match place.starts_with("system.") {
+                    true => format!("GRANT SELECT ON {place} TO {}", self.user),
+                    false => format!("SHOW GRANTS FOR {} says the same", self.user),
+                };
                 Some(self.by_hand(Check::NotLookedAt, Severity::Warning, format!("{place}: {error}"), mend))
             }
         }
@@ -181,7 +184,7 @@ impl Written<'_> {
              '{}'",
             stuck.id
         );
-        let found = format!("{} of {} ({}): {why}", stuck.id, mutations.len(), stuck.command);
+        let found = format!("{} to be done; {} {}: {why}", mutations.len(), stuck.id, stuck.command);
         Some(self.by_hand(Check::MutationStuck, Severity::Warning, found, mend))
     }
 

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 
 use super::admin::{self, Member};
 use super::group::{metadata, note};
+use super::topics::cause;
 use super::trouble::Trouble;
 use super::{Brokers, REQUEST_TIMEOUT, Role};
 use crate::source::LastCommit;
@@ -93,14 +94,7 @@ impl Sight {
     /// If no broker answers.
     pub fn cluster(&self) -> Result<Cluster, String> {
         let metadata = self.consumer.fetch_metadata(None, REQUEST_TIMEOUT / 3);
-        let metadata = match metadata {
-            Ok(metadata) => metadata,
-            Err(error) => {
-                // What went wrong meanwhile waits to be told.
-                drop(self.consumer.poll(Duration::from_millis(300)));
-                return Err(self.consumer.context().last().unwrap_or_else(|| error.to_string()));
-            }
-        };
+        let metadata = metadata.map_err(|error| cause(&self.consumer, &error))?;
         let any = metadata.brokers().first().ok_or("the cluster names no broker")?;
         let settings = self.settings(ResourceSpecifier::Broker(any.id()));
         Ok(Cluster { brokers: metadata.brokers().len(), settings })
