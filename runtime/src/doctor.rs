@@ -20,6 +20,9 @@ use crate::start;
 
 pub use finding::{Check, Finding, Mend, Severity};
 
+/// librdkafka's, where the configuration says nothing.
+const POLL_INTERVAL_MAX: Duration = Duration::from_secs(300);
+
 /// What was found, and how much was looked at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
@@ -43,7 +46,9 @@ pub async fn examine(config: Arc<Config>, worst_outage: Duration) -> Report {
     let of_kafka = tokio::task::spawn_blocking(move || brokers::look(&asked, worst_outage)).await;
     let of_kafka = of_kafka.expect("looking at brokers does not panic");
     let of_clickhouse = clusters::look(&config, &of_kafka.members, worst_outage).await;
-    let own = config.pipelines.value.keys().filter_map(|name| drain_timeout(&config, name));
+    let interval = poll_interval_max(&config);
+    let own = config.pipelines.value.iter();
+    let own = own.filter_map(|(name, pipeline)| drain_timeout(name, pipeline.drain_timeout.0, interval));
     let mut findings: Vec<Finding> = Vec::new();
     for finding in of_kafka.findings.into_iter().chain(of_clickhouse.findings).chain(own) {
         // What several pipelines share is found once.
@@ -84,18 +89,21 @@ fn not_looked_at(object: String, what: &str, mend: &str) -> Finding {
     Finding { check, severity, object, found: what.to_owned(), mend: Mend::ByHand(mend.to_owned()) }
 }
 
+fn poll_interval_max(config: &Config) -> Duration {
+    let brokers = start::brokers(config);
+    let written = brokers.properties.get("max.poll.interval.ms").and_then(|value| value.expose().parse().ok());
+    written.map_or(POLL_INTERVAL_MAX, Duration::from_millis)
+}
+
 /// A quarter of the interval is for the way back to the group.
-fn drain_timeout(config: &Config, name: &str) -> Option<Finding> {
-    let drain = config.pipelines.value[name].drain_timeout.0;
-    let interval = start::brokers(config).properties.get("max.poll.interval.ms")?.expose().parse().ok()?;
-    let interval = Duration::from_millis(interval);
-    let found = format!("drain_timeout is {}, and max.poll.interval.ms {}", text(drain), text(interval));
-    let mend = format!("write max.poll.interval.ms: {} under kafka.properties", (drain * 4 / 3).as_millis());
-    (drain > interval * 3 / 4).then(|| Finding {
+fn drain_timeout(pipeline: &str, drain: Duration, poll_interval_max: Duration) -> Option<Finding> {
+    let interval = text(poll_interval_max);
+    let mend = format!("write max.poll.interval.ms: {} under kafka.properties", (drain * 4).as_millis().div_ceil(3));
+    (drain > poll_interval_max * 3 / 4).then(|| Finding {
         check: Check::DrainTimeout,
         severity: Severity::Warning,
-        object: format!("pipeline {name}"),
-        found,
+        object: format!("pipeline {pipeline}"),
+        found: format!("drain_timeout is {}, and max.poll.interval.ms is {interval}", text(drain)),
         mend: Mend::ByHand(format!("{mend}, or a shorter drain_timeout")),
     })
 }
@@ -117,6 +125,15 @@ fn text(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_drain_ends_before_the_group_gives_a_member_up() {
+        let check = |drain| drain_timeout("p", Duration::from_secs(drain), Duration::from_secs(8));
+        assert_eq!(check(6), None);
+        let found = check(7).unwrap();
+        assert_eq!((found.check, found.severity), (Check::DrainTimeout, Severity::Warning));
+        assert!(found.mend.to_string().starts_with("write max.poll.interval.ms: 9334 "), "{}", found.mend);
+    }
 
     #[test]
     fn durations_are_short() {

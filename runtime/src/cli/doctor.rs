@@ -81,7 +81,9 @@ fn print(report: &Report, json: bool) {
 fn print_text(finding: &Finding) {
     let Finding { check, severity, object, found, mend } = finding;
     println!("{:<8} {object}: {found}", severity.as_str());
-    println!("         {} ({})", check.why(), check.id());
+    if *severity > Severity::Note {
+        println!("         {} ({})", check.why(), check.id());
+    }
     println!("         mend: {mend}\n");
 }
 

@@ -297,7 +297,7 @@ mod tests {
             assert_eq!(found(&table("ReplicatedMergeTree", &[short])), [("deduplication-window", "error")]);
         }
         let mend = &WRITTEN().check(&table("MergeTree", &[(NON_REPLICATED, "0")]))[0].mend;
-        assert_eq!(mend.to_string(), format!("ALTER TABLE `d`.`t` MODIFY SETTING {NON_REPLICATED} = 8000"));
+        assert_eq!(mend.to_string(), format!("ALTER TABLE `d`.`t` MODIFY SETTING {NON_REPLICATED} = 4000"));
     }
 
     #[test]

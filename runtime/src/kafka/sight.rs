@@ -72,10 +72,12 @@ pub struct Position {
 /// A connection to look with.
 pub struct Sight {
     brokers: Brokers,
-    consumer: BaseConsumer<Trouble>,
+    metadata: BaseConsumer<Trouble>,
     admin: AdminClient<DefaultClientContext>,
 }
 
+/// What is only looked at is not made by that.
+const NO_NEW_TOPICS: &[(&str, &str)] = &[("allow.auto.create.topics", "false")];
 /// A message is read within this, or it is not told when it was written.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -85,16 +87,17 @@ impl Sight {
     /// # Errors
     /// If no client can be made of these settings.
     pub fn new(brokers: &Brokers) -> Result<Self, String> {
-        let consumer = consumer(brokers, "tidegate-doctor")?;
+        let config = brokers.config(Role::Consumer, NO_NEW_TOPICS);
+        let metadata = config.create_with_context(Trouble::new(brokers)).map_err(|error| error.to_string())?;
         let admin = brokers.config(Role::Producer, &[]).create().map_err(|error| error.to_string())?;
-        Ok(Self { brokers: brokers.clone(), consumer, admin })
+        Ok(Self { brokers: brokers.clone(), metadata, admin })
     }
 
     /// # Errors
     /// If no broker answers.
     pub fn cluster(&self) -> Result<Cluster, String> {
-        let metadata = self.consumer.fetch_metadata(None, REQUEST_TIMEOUT / 3);
-        let metadata = metadata.map_err(|error| cause(&self.consumer, &error))?;
+        let metadata = self.metadata.fetch_metadata(None, REQUEST_TIMEOUT / 3);
+        let metadata = metadata.map_err(|error| cause(&self.metadata, &error))?;
         let any = metadata.brokers().first().ok_or("the cluster names no broker")?;
         let settings = self.settings(ResourceSpecifier::Broker(any.id()));
         Ok(Cluster { brokers: metadata.brokers().len(), settings })
@@ -105,7 +108,7 @@ impl Sight {
     /// # Errors
     /// If no broker answers, or none may tell.
     pub fn topic(&self, name: &str) -> Result<Option<Topic>, String> {
-        let metadata = self.consumer.fetch_metadata(Some(name), REQUEST_TIMEOUT / 3);
+        let metadata = self.metadata.fetch_metadata(Some(name), REQUEST_TIMEOUT / 3);
         let metadata = metadata.map_err(|error| error.to_string())?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == name) else { return Ok(None) };
         if let Some(code) = found.error() {
@@ -149,6 +152,7 @@ impl Sight {
         let mut partitions = Vec::new();
         for (index, element) in committed.elements().into_iter().enumerate() {
             let number = element.partition();
+            element.error().map_err(|error| format!("{}/{number}: {error}", topic.name))?;
             let watermarks = consumer.fetch_watermarks(&topic.name, number, REQUEST_TIMEOUT);
             let (low, end) = watermarks.map_err(|error| format!("{}/{number}: {error}", topic.name))?;
             let committed_here = match element.offset() {
@@ -177,24 +181,32 @@ impl Sight {
             debug_assert!(added.is_ok(), "an offset of a message is a valid one");
         }
         let mut times = BTreeMap::new();
-        if offsets.is_empty() || self.consumer.assign(&list).is_err() {
+        if offsets.is_empty() {
+            return times;
+        }
+        // A group is needed to be made, not to be joined.
+        let Ok(consumer) = consumer(&self.brokers, "tidegate-doctor") else { return times };
+        if consumer.assign(&list).is_err() {
             return times;
         }
         let started = Instant::now();
         while times.len() < offsets.len() && started.elapsed() < READ_TIMEOUT {
-            if let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(100))
+            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100))
                 && let Some(time) = message.timestamp().to_millis()
             {
                 times.entry(message.partition()).or_insert(time);
             }
         }
-        drop(self.consumer.unassign());
         times
     }
 }
 
 fn consumer(brokers: &Brokers, group: &str) -> Result<BaseConsumer<Trouble>, String> {
-    let mut config = brokers.config(Role::Consumer, &[("allow.auto.create.topics", "false")]);
+    let mut config = brokers.config(Role::Consumer, NO_NEW_TOPICS);
+    // Who joins no group keeps none of its protocols.
+    for name in ["group.protocol", "group.remote.assignor", "group.instance.id"] {
+        config.remove(name);
+    }
     config.set("group.id", group).set("enable.auto.commit", "false");
     // Of each partition one message is looked at.
     config.set("queued.min.messages", "1").set("auto.offset.reset", "earliest");
