@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::metadata::MetadataTopic;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 
@@ -78,6 +80,7 @@ pub struct Sight {
 
 /// What is only looked at is not made by that.
 const NO_NEW_TOPICS: &[(&str, &str)] = &[("allow.auto.create.topics", "false")];
+const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(10);
 /// A message is read within this, or it is not told when it was written.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -112,9 +115,8 @@ impl Sight {
         let metadata = metadata.map_err(|error| error.to_string())?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == name) else { return Ok(None) };
         if let Some(code) = found.error() {
-            use rdkafka::types::RDKafkaErrorCode as Code;
-            return match Code::from(code) {
-                Code::UnknownTopicOrPartition => Ok(None),
+            return match RDKafkaErrorCode::from(code) {
+                RDKafkaErrorCode::UnknownTopicOrPartition => Ok(None),
                 code => Err(code.to_string()),
             };
         }
@@ -148,7 +150,8 @@ impl Sight {
         for partition in &topic.partitions {
             asked.add_partition(&topic.name, partition.number);
         }
-        let committed = consumer.committed_offsets(asked, REQUEST_TIMEOUT).map_err(|error| error.to_string())?;
+        let committed = settled(|| consumer.committed_offsets(asked.clone(), REQUEST_TIMEOUT));
+        let committed = committed.map_err(|error| error.to_string())?;
         let mut partitions = Vec::new();
         for (index, element) in committed.elements().into_iter().enumerate() {
             let number = element.partition();
@@ -211,6 +214,21 @@ fn consumer(brokers: &Brokers, group: &str) -> Result<BaseConsumer<Trouble>, Str
     // Of each partition one message is looked at.
     config.set("queued.min.messages", "1").set("auto.offset.reset", "earliest");
     config.create_with_context(Trouble::new(brokers)).map_err(|error| error.to_string())
+}
+
+/// A group's coordinator may be moving, or coming to life.
+fn settled<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    let started = Instant::now();
+    loop {
+        let answer = ask();
+        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+        let is_moving = matches!(code, Some(CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator));
+        if !is_moving || started.elapsed() > COORDINATOR_TIMEOUT {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 fn replicas(topic: &MetadataTopic) -> Vec<Replicas> {
