@@ -295,20 +295,20 @@ fn real_users_whose_profile_is_against_it() {
 #[test]
 fn real_tables_that_cannot_keep_up() {
     let mut busy = Setup::new("doctor-busy");
-    busy.instead.push(("timeout: 20s }".into(), "timeout: 1s }".into()));
+    busy.instead.push(("timeout: 20s }".into(), "timeout: 5s }".into()));
     let database = &busy.bed.database;
     database.run("ALTER TABLE poison MODIFY SETTING parts_to_delay_insert = 100, parts_to_throw_insert = 10").unwrap();
-    let insert = |id: u64| {
-        let slow = format!("INSERT INTO poison SELECT {id}, 'a', NULL, sleepEachRow(0.9), {id} FROM numbers(1)");
-        database.run(&slow).unwrap();
+    let insert = |id: u64, seconds: f64| {
+        let insert = format!("INSERT INTO poison SELECT {id}, 'a', NULL, sleepEachRow({seconds}), 0 FROM numbers(1)");
+        database.run(&insert).unwrap();
     };
-    insert(0);
+    insert(0, 2.8);
     let failing = "ALTER TABLE poison UPDATE note = toString(throwIf(id = 0)) WHERE 1 SETTINGS mutations_sync = 0";
     database.run(failing).unwrap();
     let failed = "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND latest_fail_reason != ''";
     wait_until(MINUTE, || Ok(database.number(failed)? == 1)).unwrap();
     database.run("SYSTEM STOP MERGES poison").unwrap();
-    (1..8).for_each(insert);
+    (1..8).for_each(|id| insert(id, 0.0));
     database.run("SYSTEM FLUSH LOGS").unwrap();
     busy.check_itself();
 }
