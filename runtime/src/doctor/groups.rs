@@ -113,7 +113,7 @@ impl Reader<'_> {
             let at = format!("{}/{}", self.topic, progress.partition);
             if let Some((said, committed)) = progress.ahead() {
                 let found = format!("{at} is written up to {said}, and the group is at {committed}");
-                let mend = "let it read on to where the log is, or stop the readers downstream until it has";
+                let mend = "start it: the log goes on with the next epoch, and readers downstream wait again";
                 return Some(finding(Check::CommitLogAhead, Severity::Error, found, mend.into()));
             }
             let (said, committed) = progress.behind()?;
