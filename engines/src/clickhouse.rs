@@ -19,12 +19,23 @@ pub struct Launcher {
     pub arguments: Vec<OsString>,
 }
 
+/// What a server has besides the usual, as XML.
+#[derive(Clone, Debug, Default)]
+pub struct Customs {
+    /// More of config.xml.
+    pub config: String,
+    /// More of users.xml, under `users` and under `profiles`.
+    pub users: String,
+    pub profiles: String,
+}
+
 /// A server on the loopback. Dropped, it ends.
 pub struct ClickHouse {
     server: Server,
     launcher: Launcher,
     folder: PathBuf,
     port: u16,
+    customs: Customs,
 }
 
 impl ClickHouse {
@@ -33,10 +44,18 @@ impl ClickHouse {
     /// # Errors
     /// See [`EngineError`].
     pub fn start(launcher: Launcher, folder: &Path) -> Result<Self, EngineError> {
+        Self::start_with(launcher, folder, Customs::default())
+    }
+
+    /// The same, with customs of its own.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn start_with(launcher: Launcher, folder: &Path, customs: Customs) -> Result<Self, EngineError> {
         let port = free_port();
         prepare(folder, fs::create_dir_all(folder.join("data")))?;
-        let server = run(&launcher, folder, port)?;
-        Ok(Self { server, launcher, folder: folder.to_owned(), port })
+        let server = run(&launcher, folder, port, &customs)?;
+        Ok(Self { server, launcher, folder: folder.to_owned(), port, customs })
     }
 
     /// `http://127.0.0.1:PORT`
@@ -70,18 +89,18 @@ impl ClickHouse {
     /// # Errors
     /// See [`EngineError`].
     pub fn restart(&mut self) -> Result<(), EngineError> {
-        self.server = run(&self.launcher, &self.folder, self.port)?;
+        self.server = run(&self.launcher, &self.folder, self.port, &self.customs)?;
         Ok(())
     }
 }
 
-fn run(launcher: &Launcher, folder: &Path, port: u16) -> Result<Server, EngineError> {
+fn run(launcher: &Launcher, folder: &Path, port: u16, customs: &Customs) -> Result<Server, EngineError> {
     // The system database is in memory; its old folders keep the logs from being made again.
     let _ = fs::remove_dir_all(folder.join("data/data/system"));
     let config = folder.join("config.xml");
-    prepare(&config, fs::write(&config, config_text(folder, port)))?;
+    prepare(&config, fs::write(&config, config_text(folder, port, &customs.config)))?;
     let users = folder.join("users.xml");
-    prepare(&users, fs::write(&users, USERS))?;
+    prepare(&users, fs::write(&users, users_text(customs)))?;
     let command = match which("clickhouse") {
         Some(program) => {
             let mut command = Command::new(program);
@@ -112,7 +131,7 @@ fn which(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
-fn config_text(folder: &Path, port: u16) -> String {
+fn config_text(folder: &Path, port: u16, more: &str) -> String {
     let folder = folder.display();
     format!(
         "<clickhouse>
@@ -124,17 +143,22 @@ fn config_text(folder: &Path, port: u16) -> String {
   <listen_host>127.0.0.1</listen_host>
   <users_config>{folder}/users.xml</users_config>
   <user_directories><users_xml><path>{folder}/users.xml</path></users_xml></user_directories>
+  {more}
 </clickhouse>
 "
     )
 }
 
-const USERS: &str = "<clickhouse>
+fn users_text(Customs { users, profiles, .. }: &Customs) -> String {
+    format!(
+        "<clickhouse>
   <users><default>
     <password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>
     <access_management>1</access_management>
-  </default></users>
-  <profiles><default/></profiles>
+  </default>{users}</users>
+  <profiles><default/>{profiles}</profiles>
   <quotas><default/></quotas>
 </clickhouse>
-";
+"
+    )
+}

@@ -15,7 +15,7 @@ mod replicated;
 
 use std::path::PathBuf;
 
-pub use clickhouse::{ClickHouse, Launcher};
+pub use clickhouse::{ClickHouse, Customs, Launcher};
 pub use debian::debian_replication;
 pub use fetch::{FetchError, crane, kafka_jars, libchdb};
 pub use kafka::{Kafka, KafkaCluster, Security};

@@ -4,6 +4,7 @@ mod author;
 mod commit_log;
 mod completions;
 mod dev;
+mod doctor;
 mod dry_run;
 mod flags;
 mod graph;
@@ -68,6 +69,8 @@ enum Command {
     Graph(graph::GraphArgs),
     /// Connect, compare the module's columns with the tables, check the topics; nothing is written
     DryRun(ConfigArgs),
+    /// Look at the brokers and clusters, and say what will hurt and what mends it
+    Doctor(doctor::DoctorArgs),
     /// Show what a module makes of messages in files; needs neither Kafka nor ClickHouse
     Process(process::ProcessArgs),
     /// Print the JSON Schema of the configuration
@@ -125,6 +128,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Validate(args) => validate::validate(&args.config, cli.output.json),
         Command::Graph(args) => graph::graph(args),
         Command::DryRun(args) => dry_run::dry_run(&args.config, cli.output.json),
+        Command::Doctor(args) => doctor::doctor(args, cli.output.json),
         Command::Process(args) => process::process(args),
         Command::Schema => schema::schema(),
         Command::CommitLog(command) => commit_log::execute(command, cli.output.json),

@@ -6,6 +6,7 @@ mod copies;
 mod hosts;
 mod http;
 mod rewrite;
+pub mod sight;
 mod statements;
 mod storage;
 mod tls;

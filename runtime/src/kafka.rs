@@ -7,11 +7,14 @@
 //! committer  offset commits of what is written, for partitions still held
 //! publisher  records with acknowledgement
 //! tail       reading a topic without a group
+//! sight      what can be seen of brokers, topics and groups
+//! admin      requests that rust-rdkafka has no call for
 //! wait       waiting for what groups have written
 //! recall     what the commit logs that are written here say already
 //! trouble    what goes wrong with the brokers, and the property to mend
 //! ```
 
+mod admin;
 mod committer;
 mod embedded;
 mod group;
@@ -20,6 +23,7 @@ mod properties;
 mod publisher;
 mod queue;
 mod recall;
+pub mod sight;
 mod source;
 mod tail;
 #[cfg(test)]
@@ -33,6 +37,7 @@ use std::time::Duration;
 
 use properties::Role;
 
+pub use admin::Member;
 pub use committer::Committer;
 pub use embedded::EmbeddedBroker;
 pub use properties::refusal;

@@ -13,6 +13,7 @@ pub mod control;
 pub mod credit;
 pub mod dead_letter;
 pub mod digest;
+pub mod doctor;
 pub mod error;
 pub mod fan_out;
 pub mod flow;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -62,6 +62,32 @@ async fn create(bootstrap: &str, topics: &[NewTopic<'_>]) -> Result<()> {
         made.map_err(|(name, error)| anyhow::anyhow!("topic {name}: {error}"))?;
     }
     Ok(())
+}
+
+/// Gives a topic these settings; those that it had of its own are forgotten.
+///
+/// # Errors
+/// If the broker refuses.
+pub async fn configure_topic(bootstrap: &str, topic: &str, settings: &[(&str, &str)]) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = config(bootstrap).create()?;
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic));
+    let change = settings.iter().fold(change, |change, (name, value)| change.set(name, value));
+    for changed in admin.alter_configs([&change], &AdminOptions::new()).await? {
+        changed.map_err(|(_, error)| anyhow::anyhow!("topic {topic}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// A topic's setting in force.
+///
+/// # Errors
+/// If the broker refuses, or there is none.
+pub async fn topic_setting(bootstrap: &str, topic: &str, name: &str) -> Result<String> {
+    let admin: AdminClient<DefaultClientContext> = config(bootstrap).create()?;
+    let asked = admin.describe_configs([&ResourceSpecifier::Topic(topic)], &AdminOptions::new()).await?;
+    let described = asked.into_iter().next().context("no answer")?;
+    let described = described.map_err(|error| anyhow::anyhow!("topic {topic}: {error}"))?;
+    described.get(name).and_then(|entry| entry.value.clone()).context("no such setting")
 }
 
 /// Messages of a topic, by partition, in order, to the end that is there now.
@@ -216,6 +242,7 @@ impl Sender {
         let mut config = config(bootstrap);
         config.set("linger.ms", "50").set("compression.type", "lz4").set("acks", "all");
         config.set("queue.buffering.max.messages", "200000").set("enable.idempotence", "true");
+        config.set("message.max.bytes", "100000000");
         Ok(Self { producer: config.create()?, topic: topic.to_owned() })
     }
 

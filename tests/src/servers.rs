@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
-use tidegate_engines::{ClickHouse, Kafka, Launcher, Registry};
+use tidegate_engines::{ClickHouse, Customs, Kafka, Launcher, Registry};
 
 use crate::clickhouse::Database;
 
@@ -36,8 +36,13 @@ pub fn clickhouse() -> String {
 
 /// A ClickHouse for a test that stops or kills it.
 pub fn own_clickhouse(folder: &Path) -> ClickHouse {
+    clickhouse_with(folder, Customs::default())
+}
+
+/// A ClickHouse for tests that need users, profiles or settings of the server of their own.
+pub fn clickhouse_with(folder: &Path, customs: Customs) -> ClickHouse {
     let launcher = Launcher { program: built("tidegate-clickhouse"), arguments: Vec::new() };
-    ClickHouse::start(launcher, folder).unwrap_or_else(|error| panic!("{error}"))
+    ClickHouse::start_with(launcher, folder, customs).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// `host:port` of the OCI registry that all tests of a program share.

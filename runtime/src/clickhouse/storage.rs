@@ -80,6 +80,15 @@ impl Storage {
         if self.consistency == Consistency::Sequential { Some(self.turn.lock().await) } else { None }
     }
 
+    /// Settings that go with every insert; those that one insert has for itself are left out.
+    pub fn settings_sent(&self) -> Vec<(&'static str, String)> {
+        let nothing =
+            Block { body: Bytes::new(), rows: 0, raw_bytes: 0, token: String::new(), columns: Vec::new().into() };
+        let mut sent = self.parameters(&nothing, 0);
+        sent.retain(|(name, _)| !["query", "decompress", "query_id", "insert_deduplication_token"].contains(name));
+        sent
+    }
+
     fn failure(&self, what: &str, error: &Error) -> InsertError {
         let class = error.class();
         let hint = match class {

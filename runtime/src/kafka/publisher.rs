@@ -34,6 +34,8 @@ impl Publisher {
                 // Below the timeout, so that a topic that is not there is told from a broker that is not.
                 ("topic.metadata.propagation.max.ms", "10000"),
                 ("compression.type", "lz4"),
+                // What is too large for a topic is for its brokers to say; librdkafka would refuse what came from Kafka.
+                ("message.max.bytes", "1000000000"),
                 // A project's replacements stay on one partition, as with the reference's producers.
                 ("partitioner", "consistent_random"),
             ],

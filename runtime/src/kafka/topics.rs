@@ -7,6 +7,7 @@ use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
 use rdkafka::metadata::Metadata;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka_sys as sys;
@@ -44,17 +45,19 @@ pub fn partitions(brokers: &Brokers, topics: &[String]) -> Vec<Result<usize, Top
     for topic in topics {
         match consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT / 3) {
             Ok(metadata) => counts.push(count(&metadata, topic, &brokers.bootstrap)),
-            Err(error) => {
-                // What went wrong meanwhile waits to be told.
-                let started = Instant::now();
-                while started.elapsed() < TELLING {
-                    drop(consumer.poll(TELLING / 10));
-                }
-                return unreachable(consumer.context().last().unwrap_or_else(|| error.to_string()));
-            }
+            Err(error) => return unreachable(cause(&consumer, &error)),
         }
     }
     counts
+}
+
+/// Why a client could not do what it was asked to: what went wrong meanwhile waits to be told.
+pub(super) fn cause(consumer: &BaseConsumer<Trouble>, error: &KafkaError) -> String {
+    let started = Instant::now();
+    while started.elapsed() < TELLING {
+        drop(consumer.poll(TELLING / 10));
+    }
+    consumer.context().last().unwrap_or_else(|| error.to_string())
 }
 
 fn count(metadata: &Metadata, topic: &str, brokers: &str) -> Result<usize, TopicError> {

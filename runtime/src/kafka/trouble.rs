@@ -64,7 +64,9 @@ impl Trouble {
 
 impl ClientContext for Trouble {
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(error = self.tell(&error, reason), "kafka client");
+        // Remembered whatever is logged.
+        let text = self.tell(&error, reason);
+        tracing::warn!(error = text, "kafka client");
     }
 }
 

@@ -1,0 +1,244 @@
+//! What can be seen of brokers, topics and groups, for looking after them: nothing is changed, and no group is joined.
+//! Everything here blocks.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime::Handle;
+
+use super::admin::{self, Member};
+use super::group::{metadata, note};
+use super::topics::cause;
+use super::trouble::Trouble;
+use super::{Brokers, REQUEST_TIMEOUT, Role};
+use crate::source::LastCommit;
+
+/// Settings in force, by name.
+pub type Settings = BTreeMap<String, String>;
+
+/// A topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Topic {
+    pub name: String,
+    pub partitions: Vec<Replicas>,
+    /// Or why they are not told.
+    pub settings: Result<Settings, String>,
+}
+
+/// Where a partition is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replicas {
+    pub number: i32,
+    pub has_leader: bool,
+    pub all: usize,
+    pub in_sync: usize,
+}
+
+/// The brokers of a cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    pub brokers: usize,
+    /// Of one of them, or why they are not told.
+    pub settings: Result<Settings, String>,
+}
+
+/// A group on a topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Or why they are not told.
+    pub members: Result<Vec<Member>, String>,
+    pub partitions: Vec<Position>,
+}
+
+/// Where a group is in a partition.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Position {
+    pub number: i32,
+    /// What the topic has: `[low, end)`.
+    pub low: i64,
+    pub end: i64,
+    /// None while there is none.
+    pub committed: Option<i64>,
+    /// Where pipelines of the group are that are not where the group is.
+    pub places: BTreeMap<String, i64>,
+}
+
+/// A connection to look with.
+pub struct Sight {
+    brokers: Brokers,
+    metadata: BaseConsumer<Trouble>,
+    admin: AdminClient<DefaultClientContext>,
+}
+
+/// What is only looked at is not made by that.
+const NO_NEW_TOPICS: &[(&str, &str)] = &[("allow.auto.create.topics", "false")];
+const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(10);
+/// A message is read within this, or it is not told when it was written.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Sight {
+    /// Must be called where a tokio runtime is at work.
+    ///
+    /// # Errors
+    /// If no client can be made of these settings.
+    pub fn new(brokers: &Brokers) -> Result<Self, String> {
+        let config = brokers.config(Role::Consumer, NO_NEW_TOPICS);
+        let metadata = config.create_with_context(Trouble::new(brokers)).map_err(|error| error.to_string())?;
+        let admin = brokers.config(Role::Producer, &[]).create().map_err(|error| error.to_string())?;
+        Ok(Self { brokers: brokers.clone(), metadata, admin })
+    }
+
+    /// # Errors
+    /// If no broker answers.
+    pub fn cluster(&self) -> Result<Cluster, String> {
+        let metadata = self.metadata.fetch_metadata(None, REQUEST_TIMEOUT / 3);
+        let metadata = metadata.map_err(|error| cause(&self.metadata, &error))?;
+        let any = metadata.brokers().first().ok_or("the cluster names no broker")?;
+        let settings = self.settings(ResourceSpecifier::Broker(any.id()));
+        Ok(Cluster { brokers: metadata.brokers().len(), settings })
+    }
+
+    /// None when it is not there.
+    ///
+    /// # Errors
+    /// If no broker answers, or none may tell.
+    pub fn topic(&self, name: &str) -> Result<Option<Topic>, String> {
+        let metadata = self.metadata.fetch_metadata(Some(name), REQUEST_TIMEOUT / 3);
+        let metadata = metadata.map_err(|error| error.to_string())?;
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == name) else { return Ok(None) };
+        if let Some(code) = found.error() {
+            return match RDKafkaErrorCode::from(code) {
+                RDKafkaErrorCode::UnknownTopicOrPartition => Ok(None),
+                code => Err(code.to_string()),
+            };
+        }
+        let settings = self.settings(ResourceSpecifier::Topic(name));
+        Ok(Some(Topic { name: name.to_owned(), partitions: replicas(found), settings }))
+    }
+
+    fn settings(&self, of: ResourceSpecifier<'_>) -> Result<Settings, String> {
+        let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
+        let asked = self.admin.describe_configs([&of], &options);
+        let answer = Handle::current().block_on(asked).map_err(|error| error.to_string())?;
+        let first = answer.into_iter().next().ok_or("the answer names nothing")?;
+        let entries = first.map_err(|code| code.to_string())?.entries;
+        Ok(entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect())
+    }
+
+    /// Sets one setting of a topic; its others stay as they are.
+    ///
+    /// # Errors
+    /// With the broker's words.
+    pub fn set(&self, topic: &str, name: &str, value: &str) -> Result<(), String> {
+        // SAFETY: the client lives as long as this.
+        unsafe { admin::set(self.admin.inner().native_ptr(), topic, name, value) }
+    }
+
+    /// # Errors
+    /// If the topic's ends or the group's positions are not told.
+    pub fn group(&self, group: &str, topic: &Topic) -> Result<Group, String> {
+        let consumer = consumer(&self.brokers, group)?;
+        let mut asked = TopicPartitionList::new();
+        for partition in &topic.partitions {
+            asked.add_partition(&topic.name, partition.number);
+        }
+        let committed = settled(|| consumer.committed_offsets(asked.clone(), REQUEST_TIMEOUT));
+        let committed = committed.map_err(|error| error.to_string())?;
+        let mut partitions = Vec::new();
+        for (index, element) in committed.elements().into_iter().enumerate() {
+            let number = element.partition();
+            element.error().map_err(|error| format!("{}/{number}: {error}", topic.name))?;
+            let watermarks = consumer.fetch_watermarks(&topic.name, number, REQUEST_TIMEOUT);
+            let (low, end) = watermarks.map_err(|error| format!("{}/{number}: {error}", topic.name))?;
+            let committed_here = match element.offset() {
+                Offset::Offset(position) => Some(position),
+                _ => None,
+            };
+            let last = committed_here.zip(note(metadata(&committed, index)));
+            let places = last.map(|(position, note)| {
+                let last = LastCommit { position, note };
+                last.note.pipelines.keys().map(|name| (name.clone(), last.place_of(name).position)).collect()
+            });
+            let places = places.unwrap_or_default();
+            partitions.push(Position { number, low, end, committed: committed_here, places });
+        }
+        // SAFETY: the client lives as long as the consumer.
+        let members = unsafe { admin::members(consumer.client().native_ptr(), group) };
+        Ok(Group { members, partitions })
+    }
+
+    /// When the messages at these offsets, or the first behind them, were written: milliseconds since 1970, by partition.
+    /// What cannot be read in time is left out.
+    pub fn times(&self, topic: &str, offsets: &[(i32, i64)]) -> BTreeMap<i32, i64> {
+        let mut list = TopicPartitionList::new();
+        for (number, offset) in offsets {
+            let added = list.add_partition_offset(topic, *number, Offset::Offset(*offset));
+            debug_assert!(added.is_ok(), "an offset of a message is a valid one");
+        }
+        let mut times = BTreeMap::new();
+        if offsets.is_empty() {
+            return times;
+        }
+        // A group is needed to be made, not to be joined.
+        let Ok(consumer) = consumer(&self.brokers, "tidegate-doctor") else { return times };
+        if consumer.assign(&list).is_err() {
+            return times;
+        }
+        let started = Instant::now();
+        while times.len() < offsets.len() && started.elapsed() < READ_TIMEOUT {
+            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100))
+                && let Some(time) = message.timestamp().to_millis()
+            {
+                times.entry(message.partition()).or_insert(time);
+            }
+        }
+        times
+    }
+}
+
+fn consumer(brokers: &Brokers, group: &str) -> Result<BaseConsumer<Trouble>, String> {
+    let mut config = brokers.config(Role::Consumer, NO_NEW_TOPICS);
+    // Who joins no group keeps none of its protocols.
+    for name in ["group.protocol", "group.remote.assignor", "group.instance.id"] {
+        config.remove(name);
+    }
+    config.set("group.id", group).set("enable.auto.commit", "false");
+    // Of each partition one message is looked at.
+    config.set("queued.min.messages", "1").set("auto.offset.reset", "earliest");
+    config.create_with_context(Trouble::new(brokers)).map_err(|error| error.to_string())
+}
+
+/// A group's coordinator may be moving, or coming to life.
+fn settled<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    let started = Instant::now();
+    loop {
+        let answer = ask();
+        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+        let is_moving = matches!(code, Some(CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator));
+        if !is_moving || started.elapsed() > COORDINATOR_TIMEOUT {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn replicas(topic: &MetadataTopic) -> Vec<Replicas> {
+    let replicas = topic.partitions().iter().map(|partition| Replicas {
+        number: partition.id(),
+        has_leader: partition.leader() >= 0,
+        all: partition.replicas().len(),
+        in_sync: partition.isr().len(),
+    });
+    let mut replicas: Vec<_> = replicas.collect();
+    replicas.sort_by_key(|partition| partition.number);
+    replicas
+}
