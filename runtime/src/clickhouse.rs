@@ -7,6 +7,7 @@ mod http;
 mod rewrite;
 mod statements;
 mod storage;
+mod tally;
 mod tls;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub use class::Class;
 pub use http::Answer;
 pub use statements::statements;
 pub use storage::Storage;
+pub use tally::{Comparable, ISLANDS_MAX, Island, Keeps, Tallied, Tally};
 pub use tls::{Tls, TlsError, TlsFiles};
 
 /// A cluster to talk to.

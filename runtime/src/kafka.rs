@@ -7,11 +7,15 @@
 //! committer  offset commits of what is written, for partitions still held
 //! publisher  records with acknowledgement
 //! tail       reading a topic without a group
+//! bystander  where a group is, and moving it, without joining it
+//! admin      requests that rust-rdkafka has no call for
 //! wait       waiting for what groups have written
 //! recall     what the commit logs that are written here say already
 //! trouble    what goes wrong with the brokers, and the property to mend
 //! ```
 
+mod admin;
+mod bystander;
 mod committer;
 mod embedded;
 mod group;
@@ -33,13 +37,15 @@ use std::time::Duration;
 
 use properties::Role;
 
+pub use admin::Member;
+pub use bystander::{Bystander, BystanderError, Standing};
 pub use committer::Committer;
 pub use embedded::EmbeddedBroker;
 pub use properties::refusal;
 pub use publisher::Publisher;
 pub use source::{Source, Stopper};
 pub use tail::{Seen, Tail, tail};
-pub use topics::{TopicError, create_compacted, partitions};
+pub use topics::{TopicError, create_compacted, partitions, topic_id};
 pub use wait::{CommitLogs, Wait, WaitFailed};
 
 use rdkafka::ClientConfig;

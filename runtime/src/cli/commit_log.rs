@@ -39,7 +39,7 @@ pub fn execute(command: &CommitLogCommand, json: bool) -> Result<(), Failure> {
     let what = Tail { topic, from_beginning: !args.new, follow: args.follow };
     let mut unknown = 0;
     let done = tail(&brokers(&config), &what, |seen| {
-        let Seen::Message { key, value, time } = seen else { return true };
+        let Seen::Message { key, value, time, .. } = seen else { return true };
         match value.map(|value| Record::decode(key, value, time)) {
             Some(Ok(record)) => print(&record, json),
             Some(Err(_)) | None => {

@@ -362,14 +362,14 @@ fn numbers(list: &TopicPartitionList) -> Vec<i32> {
 }
 
 /// Ours is JSON; some clients store a zero byte at the end, and others have notes of their own.
-fn note(metadata: &[u8]) -> Option<GroupNote> {
+pub(super) fn note(metadata: &[u8]) -> Option<GroupNote> {
     let end = metadata.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     serde_json::from_slice(&metadata[..end]).ok()
 }
 
 /// The note beside a committed offset. rust-rdkafka hands it out as text and panics where it is none; other clients may
 /// have left anything there.
-fn metadata(list: &TopicPartitionList, index: usize) -> &[u8] {
+pub(super) fn metadata(list: &TopicPartitionList, index: usize) -> &[u8] {
     // SAFETY: the list is alive, `index` is below its count, and librdkafka gives the length beside the pointer.
     unsafe {
         let list = &*list.ptr();
