@@ -1,5 +1,6 @@
 //! The command line: arguments, and what each command prints. `docs/commands.md` explains every command.
 
+mod aligned;
 mod author;
 mod commit_log;
 mod completions;
@@ -9,6 +10,8 @@ mod dry_run;
 mod flags;
 mod graph;
 mod module;
+mod offsets;
+mod positions;
 mod process;
 mod run;
 mod schema;
@@ -23,6 +26,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::ConfigError;
 use crate::error::Remedy;
+use crate::kafka::{self, BystanderError, TopicError};
 use crate::load::Refusal;
 use crate::start::StartError;
 
@@ -75,9 +79,12 @@ enum Command {
     Process(process::ProcessArgs),
     /// Print the JSON Schema of the configuration
     Schema,
-    /// Look at a commit log
+    /// Look at a commit log, and compare it with what is there
     #[command(subcommand)]
     CommitLog(commit_log::CommitLogCommand),
+    /// Look at the positions of pipelines, and move them
+    #[command(subcommand)]
+    Offsets(offsets::OffsetsCommand),
     /// Wait until messages are written
     Wait(wait::WaitArgs),
     /// Look at what readers must know of a project after replacements
@@ -132,6 +139,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Process(args) => process::process(args),
         Command::Schema => schema::schema(),
         Command::CommitLog(command) => commit_log::execute(command, cli.output.json),
+        Command::Offsets(command) => offsets::execute(command, cli.output.json),
         Command::Wait(args) => wait::wait(args, cli.output.json),
         Command::Flags(command) => flags::execute(command, cli.output.json),
         Command::Module(args) => module::execute(args, cli.output.json),
@@ -176,6 +184,35 @@ impl Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Failure::Usage(error.to_string())
+    }
+}
+
+/// Of settings that no client can be made of; what cannot be reached has errors of its own.
+impl From<kafka::Error> for Failure {
+    fn from(error: kafka::Error) -> Self {
+        Failure::Usage(error.to_string())
+    }
+}
+
+impl From<TopicError> for Failure {
+    fn from(error: TopicError) -> Self {
+        let text = error.to_string();
+        match error {
+            TopicError::Unknown { .. } => Failure::Differs(text),
+            TopicError::Unreachable { .. } => Failure::Unreachable(text),
+        }
+    }
+}
+
+impl From<BystanderError> for Failure {
+    fn from(error: BystanderError) -> Self {
+        let text = error.to_string();
+        match error {
+            BystanderError::Topic(error) => error.into(),
+            BystanderError::Client { .. } => Failure::Usage(text),
+            BystanderError::Move { .. } => Failure::Running(text),
+            BystanderError::Ask { .. } | BystanderError::Members { .. } => Failure::Unreachable(text),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod rewrite;
 pub mod sight;
 mod statements;
 mod storage;
+mod tally;
 mod tls;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use copies::Copies;
 pub use http::Answer;
 pub use statements::statements;
 pub use storage::Storage;
+pub use tally::{Comparable, ISLANDS_MAX, Island, Keeps, Tallied, Tally};
 pub use tls::{Tls, TlsError, TlsFiles};
 
 /// A cluster to talk to.

@@ -8,6 +8,7 @@
 //! publisher  records with acknowledgement
 //! tail       reading a topic without a group
 //! sight      what can be seen of brokers, topics and groups
+//! bystander  where a group is, and moving it, without joining it
 //! admin      requests that rust-rdkafka has no call for
 //! wait       waiting for what groups have written
 //! recall     what the commit logs that are written here say already
@@ -15,6 +16,7 @@
 //! ```
 
 mod admin;
+mod bystander;
 mod committer;
 mod embedded;
 mod group;
@@ -38,13 +40,14 @@ use std::time::Duration;
 use properties::Role;
 
 pub use admin::Member;
+pub use bystander::{Bystander, BystanderError, Standing};
 pub use committer::Committer;
 pub use embedded::EmbeddedBroker;
 pub use properties::refusal;
 pub use publisher::Publisher;
 pub use source::{Source, Stopper};
 pub use tail::{Seen, Tail, tail};
-pub use topics::{TopicError, create_compacted, partitions};
+pub use topics::{TopicError, create_compacted, partitions, topic_id};
 pub use wait::{CommitLogs, Wait, WaitFailed};
 
 use rdkafka::ClientConfig;

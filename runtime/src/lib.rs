@@ -38,4 +38,5 @@ pub mod sink;
 pub mod source;
 pub mod start;
 pub mod status;
+pub mod verify;
 mod wait;

@@ -148,6 +148,17 @@ impl Loader {
         look.map_err(|error| Refusal::Table { storage: storage.to_owned(), error })
     }
 
+    /// Other pipelines of the configuration whose rows go to the table of this storage, too.
+    pub fn others_that_write(&self, pipeline: &str, storage: &str) -> Vec<&str> {
+        let place = |storage: &str| {
+            let storage = &self.config.storages[storage];
+            (&storage.cluster.value, &storage.table)
+        };
+        let others = self.config.pipelines.value.iter().filter(|(name, _)| *name != pipeline);
+        let writes = others.filter(|(_, other)| storages(other).into_iter().any(|to| place(to) == place(storage)));
+        writes.map(|(name, _)| name.as_str()).collect()
+    }
+
     /// From now on the clusters count which of their hosts fail.
     pub fn report_to(&self, metrics: &Metrics) {
         self.clusters.values().for_each(|cluster| cluster.report_to(metrics));

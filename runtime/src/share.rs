@@ -164,6 +164,20 @@ impl<C> Group<C> {
     }
 }
 
+/// Where a group is when one of its pipelines is put somewhere by hand and the others stay. `pipelines` are those that share
+/// the group; one that is in no note is where the group is, and where the group is nowhere, all begin at `place`.
+pub fn moved(last: Option<&LastCommit>, pipelines: &[String], pipeline: &str, place: Place) -> LastCommit {
+    let of = |name: &String| last.map_or(place, |last| last.place_of(name));
+    let mut places: BTreeMap<String, Place> = pipelines.iter().map(|name| (name.clone(), of(name))).collect();
+    places.extend(last.map(|last| last.note.pipelines.clone()).unwrap_or_default());
+    places.insert(pipeline.to_owned(), place);
+    let Place { position, note: first } = places.values().copied().min_by_key(|place| place.position).unwrap_or(place);
+    if places.len() == 1 {
+        places.clear();
+    }
+    LastCommit { position, note: GroupNote { first, pipelines: places } }
+}
+
 impl Committed {
     pub fn progress(&self) -> &Progress {
         &self.progress
@@ -171,5 +185,35 @@ impl Committed {
 
     pub fn notes(&self) -> &[(Partition, CommitNote)] {
         &self.notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(position: i64) -> Place {
+        Place { position, note: Some(CommitNote { orig_message_ts: position as f64, received_p99: None }) }
+    }
+
+    fn last(position: i64, pipelines: &[(&str, i64)]) -> LastCommit {
+        let pipelines = pipelines.iter().map(|(name, position)| ((*name).to_owned(), at(*position))).collect();
+        LastCommit { position, note: GroupNote { first: at(position).note, pipelines } }
+    }
+
+    #[test]
+    fn a_pipeline_that_is_moved_moves_the_group_only_as_far_as_the_last() {
+        let both = ["a".to_owned(), "b".to_owned()];
+        for (before, pipelines, to, expected) in [
+            (Some(last(50, &[])), &both[..1], 20, last(20, &[])),
+            (None, &both[..1], 20, last(20, &[])),
+            (Some(last(50, &[])), &both, 20, last(20, &[("a", 20), ("b", 50)])),
+            (Some(last(50, &[])), &both, 80, last(50, &[("a", 80), ("b", 50)])),
+            (Some(last(50, &[("a", 50), ("b", 70)])), &both, 80, last(70, &[("a", 80), ("b", 70)])),
+            (Some(last(50, &[("a", 50), ("gone", 40)])), &both[..1], 60, last(40, &[("a", 60), ("gone", 40)])),
+            (None, &both, 20, last(20, &[("a", 20), ("b", 20)])),
+        ] {
+            assert_eq!(moved(before.as_ref(), pipelines, "a", at(to)), expected, "{before:?} to {to}");
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! A pipeline of a guest of the tests on the real servers: topics, table, configuration.
 
 use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::clickhouse::Database;
 use crate::kafka::{self, Read};
@@ -31,6 +33,24 @@ pub struct Bed {
     pub globals: String,
     /// Threads of the processor.
     pub workers: u32,
+}
+
+/// What a command said.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Answer {
+    /// The one line of JSON that it printed.
+    ///
+    /// # Errors
+    /// If it printed something else.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.out).with_context(|| format!("{}{}", self.out, self.err))
+    }
 }
 
 impl Bed {
@@ -186,6 +206,27 @@ state: {}-state
     /// If it cannot be started.
     pub fn start(&self, process: &str) -> Result<Tidegate> {
         Tidegate::run(&self.folder, process, &self.config())
+    }
+
+    /// Runs a command of the program on this configuration: `commit-log verify CONFIG --json`.
+    ///
+    /// # Errors
+    /// If it cannot be run.
+    pub fn command(&self, words: &[&str], arguments: &[&str]) -> Result<Answer> {
+        self.command_of(&self.config(), words, arguments)
+    }
+
+    /// The same on another configuration.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn command_of(&self, config: &str, words: &[&str], arguments: &[&str]) -> Result<Answer> {
+        let file = self.folder.join("command.yaml");
+        std::fs::write(&file, config.replace("{admin}", "127.0.0.1:0"))?;
+        let mut command = Command::new(servers::built("tidegate"));
+        let output = command.args(words).arg(&file).args(arguments).output()?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Answer { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) })
     }
 
     /// Sends an order `{"version": 1, "id": …, "do": …}` for each, spread over the partitions.

@@ -65,7 +65,7 @@ fn shown(what: &Tail, count: usize) -> Vec<(String, Option<String>, Option<Strin
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut shown = Vec::new();
     let done = tail(&brokers(), what, |seen| {
-        let Seen::Message { key, value, time } = seen else { return true };
+        let Seen::Message { key, value, time, .. } = seen else { return true };
         shown.push((text(key), value.map(text), time.map(text)));
         shown.len() < count
     });

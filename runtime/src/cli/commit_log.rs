@@ -1,4 +1,7 @@
-//! `tidegate commit-log tail`: the records of a commit log, as they come.
+//! `tidegate commit-log …`: the records of a commit log as they come (here), what they say, and whether that is true.
+
+mod show;
+mod verify;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -6,6 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Failure;
+use tidegate_commit_log::Counts;
+
 use crate::commit_log::Record;
 use crate::config::Config;
 use crate::kafka::{Seen, Tail, tail};
@@ -15,6 +20,10 @@ use crate::start::brokers;
 pub enum CommitLogCommand {
     /// Print the records of a pipeline's commit log, to the end that is there now
     Tail(TailArgs),
+    /// Print how far each group has written, and where its log, its positions and the topic disagree
+    Show(show::ShowArgs),
+    /// Add up what the log says, and compare it with the positions and with the rows in ClickHouse
+    Verify(verify::VerifyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -33,13 +42,20 @@ pub struct TailArgs {
 }
 
 pub fn execute(command: &CommitLogCommand, json: bool) -> Result<(), Failure> {
-    let CommitLogCommand::Tail(args) = command;
+    match command {
+        CommitLogCommand::Tail(args) => tail_log(args, json),
+        CommitLogCommand::Show(args) => show::show(args, json),
+        CommitLogCommand::Verify(args) => verify::verify(args, json),
+    }
+}
+
+fn tail_log(args: &TailArgs, json: bool) -> Result<(), Failure> {
     let config = Config::read(&args.config)?;
     let topic = topic(&config, args.pipeline.as_deref())?;
     let what = Tail { topic, from_beginning: !args.new, follow: args.follow };
     let mut unknown = 0;
     let done = tail(&brokers(&config), &what, |seen| {
-        let Seen::Message { key, value, time } = seen else { return true };
+        let Seen::Message { key, value, time, .. } = seen else { return true };
         match value.map(|value| Record::decode(key, value, time)) {
             Some(Ok(record)) => print(&record, json),
             Some(Err(_)) | None => {
@@ -76,4 +92,20 @@ fn topic(config: &Config, pipeline: Option<&str>) -> Result<String, Failure> {
         [] => Err(Failure::Usage("there is no such pipeline with a commit log".into())),
         _ => Err(Failure::Usage(format!("several commit logs ({}); choose by --pipeline", topics.join(", ")))),
     }
+}
+
+/// `5 message(s): 4 inserted (4 rows: errors 4), 1 skipped`; outcomes without messages are left out.
+fn counted(counts: &Counts) -> String {
+    let storages: Vec<_> = counts.storages.iter().map(|(storage, rows)| format!("{storage} {rows}")).collect();
+    let by_storage = if storages.is_empty() { String::new() } else { format!(": {}", storages.join(", ")) };
+    let others = [
+        ("skipped", counts.skipped),
+        ("unselected", counts.unselected),
+        ("replacements", counts.replacements),
+        ("rewrites", counts.rewrites),
+        ("dead letters", counts.dead_letters),
+    ];
+    let others = others.iter().filter(|(_, count)| *count > 0).map(|(outcome, count)| format!(", {count} {outcome}"));
+    let Counts { messages, inserted, rows, .. } = counts;
+    format!("{messages} message(s): {inserted} inserted ({rows} rows{by_storage}){}", others.collect::<String>())
 }

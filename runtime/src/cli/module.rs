@@ -1,12 +1,12 @@
 //! `tidegate module …`: asks a running process, over its admin port, what it runs, and to run something else.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tidegate_rows::calendar;
 
+use super::aligned::{aligned, print};
 use super::{Failure, block_on};
 use crate::config::Config;
 use crate::control::short;
@@ -206,16 +206,6 @@ fn history(answer: &Value) -> Vec<String> {
     aligned(&table)
 }
 
-/// Columns as wide as their widest value; the last as it is.
-fn aligned<const N: usize>(table: &[[String; N]]) -> Vec<String> {
-    let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let line = |row: &[String; N]| {
-        let cells = row.iter().enumerate().map(|(at, cell)| format!("{cell:<width$}", width = width(at)));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    table.iter().map(line).collect()
-}
-
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("-")
 }
@@ -223,10 +213,4 @@ fn text(value: &Value) -> &str {
 fn refusals(answer: &Value) -> usize {
     let members = answer["members"].as_array().map_or(&[][..], Vec::as_slice);
     members.iter().filter(|member| member["state"] != "running" && member["state"] != "silent").count()
-}
-
-fn print(lines: &[String]) -> Result<(), Failure> {
-    let mut out = std::io::stdout();
-    let done = lines.iter().try_for_each(|line| writeln!(out, "{line}"));
-    done.map_err(|error| Failure::Running(format!("failed to print: {error}")))
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_client::Consistency;
+
 use super::finding::{Check, Finding, Mend, Severity};
 use super::hosts::{Host, LOOKED_AT};
 use super::tables::Written;
@@ -27,6 +29,7 @@ struct Load {
     in_flight: u64,
     writers: u64,
     rewrite_timeout: Duration,
+    consistency: Consistency,
 }
 
 /// By cluster and table as the configuration names it.
@@ -72,7 +75,8 @@ impl Look<'_> {
         let (ahead_ms, error_ms) = self.cluster.clock_ahead_ms(url).await?;
         let loads = || tables.iter().map(|(_, load)| *load);
         let sent = tables.first().map(|((_, table), load)| {
-            Storage::new("", self.cluster.clone(), table, load.rewrite_timeout).settings_sent()
+            let storage = Storage::new("", self.cluster.clone(), table, load.rewrite_timeout);
+            storage.with_consistency(load.consistency).settings_sent()
         });
         let host = Host {
             cluster: self.name,
@@ -167,6 +171,7 @@ fn loads(config: &Config, members: &BTreeMap<(String, String), u64>) -> Loads {
                 in_flight: pipeline.batch.inserts_in_flight.0,
                 writers: members.get(&group).copied().unwrap_or(1).max(1),
                 rewrite_timeout: storage.rewrite_timeout.0,
+                consistency: storage.consistency.value.0,
             };
             let place = (storage.cluster.value.0.clone(), storage.table.0.clone());
             let all = loads.entry(place).or_insert(Load { writers: 0, ..load.clone() });

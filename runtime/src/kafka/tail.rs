@@ -22,6 +22,10 @@ pub struct Tail {
 #[derive(Clone, Copy, Debug)]
 pub enum Seen<'a> {
     Message {
+        partition: i32,
+        offset: i64,
+        /// Milliseconds since 1970; none when the broker does not say.
+        timestamp_ms: Option<i64>,
         key: &'a [u8],
         value: Option<&'a [u8]>,
         /// Header `orig_message_ts`.
@@ -70,7 +74,15 @@ pub fn tail(brokers: &Brokers, tail: &Tail, mut show: impl FnMut(Seen<'_>) -> bo
                 let time =
                     headers.and_then(|all| all.iter().find(|h| h.key == "orig_message_ts").and_then(|h| h.value));
                 let key = message.key().unwrap_or_default();
-                if !show(Seen::Message { key, value: message.payload(), time }) {
+                let seen = Seen::Message {
+                    partition: message.partition(),
+                    offset: message.offset(),
+                    timestamp_ms: message.timestamp().to_millis(),
+                    key,
+                    value: message.payload(),
+                    time,
+                };
+                if !show(seen) {
                     return Ok(());
                 }
                 if let Some((_, at, _)) = ends.iter_mut().find(|(number, ..)| *number == message.partition()) {

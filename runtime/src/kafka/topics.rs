@@ -74,6 +74,15 @@ fn count(metadata: &Metadata, topic: &str, brokers: &str) -> Result<usize, Topic
     }
 }
 
+/// The id of the topic that has this name now; none when the broker knows of no ids. Blocks.
+///
+/// # Errors
+/// Why it is not known.
+pub fn topic_id(brokers: &Brokers, topic: &str) -> Result<Option<String>, TopicError> {
+    let id = tidegate_client::topic_id(&brokers.config(Role::Consumer, &[]), topic);
+    id.map_err(|error| TopicError::Unreachable { brokers: brokers.bootstrap.clone(), cause: error.to_string() })
+}
+
 /// Makes a compacted topic of one partition, unless it is there.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ mod wake;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::consumer::BaseConsumer;
 use tidegate_commit_log::Partition;
 
 pub use commit_log::{CommitLog, LogReadError, LogSettings, LogStatus, TopicIdError, WaitError, WaitFor};
@@ -35,6 +36,18 @@ pub enum Error {
     /// What came so cannot be held back. It is not lost for a consumer that starts again.
     #[error("{partition}@{offset} came by the queue of all partitions")]
     Unordered { partition: Partition, offset: i64 },
+}
+
+/// The id of the topic that has this name now, as Kafka prints it; none if the broker knows of no ids. Blocks.
+///
+/// # Errors
+/// Why it is not known; also if `kafka` is not valid, or the topic is not there.
+pub fn topic_id(kafka: &ClientConfig, topic: &str) -> Result<Option<String>, TopicIdError> {
+    let failed = |cause| TopicIdError { topic: topic.to_owned(), cause };
+    let client: BaseConsumer =
+        observer(kafka, log_reader::GROUP).create().map_err(|error| failed(error.to_string()))?;
+    let id = topic_id::topic_id(&client, topic, REQUEST_TIMEOUT);
+    id.map_err(failed)
 }
 
 /// The user's connection, for a client that is a member of no group. What is not ours to decide is kept.

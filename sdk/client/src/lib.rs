@@ -33,7 +33,7 @@ pub use follower::{Follower, Input, Output, Report};
 pub use gate::{Fact, Gate};
 pub use kafka::{
     CommitLog, Error, LogReadError, LogSettings, LogStatus, SynchronizedConsumer, SynchronizedSettings, TopicIdError,
-    WaitError, WaitFor,
+    WaitError, WaitFor, topic_id,
 };
 pub use tidegate_commit_log::{Counts, DecodeError, Key, Partition, Record};
 pub use token::{Token, TokenError};
