@@ -100,9 +100,9 @@ impl Cluster {
     /// See [`Error`].
     pub async fn clock_ahead_ms(&self, host: &str) -> Result<(i64, i64), Error> {
         // The first answer may have needed a connection.
-        self.rows(host, "SELECT 1").await?;
+        self.rows_of(host, "SELECT 1").await?;
         let before = now_ms();
-        let rows = self.rows(host, "SELECT toUnixTimestamp64Milli(now64(3))").await?;
+        let rows = self.rows_of(host, "SELECT toUnixTimestamp64Milli(now64(3))").await?;
         let after = now_ms();
         let theirs: i64 = number(&rows, 0);
         Ok((theirs - (before + after) / 2, (after - before) / 2 + 1))
@@ -119,14 +119,14 @@ impl Cluster {
             let [name, value, changed, locked] = row.try_into().ok()?;
             Some((name, Setting { value, is_changed: changed == "1", is_locked: locked == "1" }))
         };
-        Ok(self.rows(host, &sql).await?.into_iter().filter_map(setting).collect())
+        Ok(self.rows_of(host, &sql).await?.into_iter().filter_map(setting).collect())
     }
 
     /// # Errors
     /// See [`Error`].
     pub async fn disks(&self, host: &str) -> Result<Vec<Disk>, Error> {
         let columns = "name, path, free_space, total_space";
-        let rows = self.rows(host, &format!("SELECT {columns} FROM system.disks WHERE total_space > 0")).await?;
+        let rows = self.rows_of(host, &format!("SELECT {columns} FROM system.disks WHERE total_space > 0")).await?;
         let disk = |row: Vec<String>| {
             let [name, path, free, total] = row.try_into().ok()?;
             let bytes = |text: String| text.parse().unwrap_or(0);
@@ -144,7 +144,7 @@ impl Cluster {
         let (of_database, of_table) = (format!("database = {}", text(database)), text(name));
         let here = format!("{of_database} AND table = {of_table}");
         let sql = format!("SELECT engine, engine_full FROM system.tables WHERE {of_database} AND name = {of_table}");
-        let Some(row) = self.rows(host, &sql).await?.pop() else { return Ok(None) };
+        let Some(row) = self.rows_of(host, &sql).await?.pop() else { return Ok(None) };
         let [engine, engine_full] = pair(row);
         let full = format!("{database}.{name}");
         Ok(Some(Table {
@@ -163,7 +163,7 @@ impl Cluster {
         let replicated = engine.starts_with("Replicated");
         let defaults = if replicated { "system.replicated_merge_tree_settings" } else { "system.merge_tree_settings" };
         let sql = format!("SELECT name, value FROM {defaults} WHERE name IN ({})", list(TABLE_SETTINGS));
-        let rows = self.rows(host, &sql).await?;
+        let rows = self.rows_of(host, &sql).await?;
         let mut settings: BTreeMap<_, _> = rows.into_iter().map(|row| pair(row).into()).collect();
         settings.extend(own_settings(engine_full));
         Ok(settings)
@@ -174,7 +174,7 @@ impl Cluster {
             "SELECT max(parts), countIf(written > now() - 3600) FROM (SELECT count() AS parts, \
              max(modification_time) AS written FROM system.parts WHERE active AND {here} GROUP BY partition_id)"
         );
-        let rows = self.rows(host, &sql).await?;
+        let rows = self.rows_of(host, &sql).await?;
         Ok(Parts { in_one_partition: number(&rows, 0), partitions_written: number(&rows, 1) })
     }
 
@@ -185,7 +185,7 @@ impl Cluster {
             let [id, command, age, failure] = row.try_into().ok()?;
             Some(Mutation { id, command, age_seconds: age.parse().unwrap_or(0), failure })
         };
-        Ok(self.rows(host, &sql).await?.into_iter().filter_map(mutation).collect())
+        Ok(self.rows_of(host, &sql).await?.into_iter().filter_map(mutation).collect())
     }
 
     async fn replica(&self, host: &str, here: &str) -> Told<Option<Replica>> {
@@ -193,7 +193,7 @@ impl Cluster {
             "SELECT is_readonly, absolute_delay, total_replicas, active_replicas, if(queue_size = 0, 0, \
              dateDiff('second', queue_oldest_time, now())) FROM system.replicas WHERE {here}"
         );
-        let rows = self.rows(host, &sql).await?;
+        let rows = self.rows_of(host, &sql).await?;
         Ok((!rows.is_empty()).then(|| Replica {
             is_readonly: number::<u64>(&rows, 0) == 1,
             delay_seconds: number(&rows, 1),
@@ -210,7 +210,7 @@ impl Cluster {
              AND query_kind = 'Insert' AND has(tables, {})",
             text(full)
         );
-        let rows = self.rows(host, &sql).await?;
+        let rows = self.rows_of(host, &sql).await?;
         Ok(Inserts { count: number(&rows, 0), p99_ms: number(&rows, 1) })
     }
 
@@ -230,7 +230,7 @@ impl Cluster {
     }
 
     /// The rows of a query, whose columns are all numbers or texts.
-    async fn rows(&self, host: &str, sql: &str) -> Result<Vec<Vec<String>>, Error> {
+    async fn rows_of(&self, host: &str, sql: &str) -> Result<Vec<Vec<String>>, Error> {
         let answer = self.run_at(host, &format!("{sql} FORMAT JSONCompactStringsEachRow")).await?;
         let rows: Result<_, _> = answer.lines().map(serde_json::from_str).collect();
         rows.map_err(|_| Error::Answer { host: host.to_owned(), text: answer })

@@ -236,7 +236,7 @@ fn said(brokers: &Brokers, log: &str) -> Result<Said, String> {
     let mut said = Said::new();
     let what = Tail { topic: log.to_owned(), from_beginning: true, follow: false };
     let read = kafka::tail(brokers, &what, |seen| {
-        if let kafka::Seen::Message { key, value: Some(value), time } = seen
+        if let kafka::Seen::Message { key, value: Some(value), time, .. } = seen
             && let Ok(Record { topic, partition, group, offset, epoch, .. }) = Record::decode(key, value, time)
         {
             let place = said.entry((topic, partition, group)).or_default();
