@@ -8,6 +8,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::admin::{self, Member};
@@ -52,6 +53,7 @@ pub enum BystanderError {
     Move { group: String, cause: String },
 }
 
+const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(10);
 /// A message is read within this, or it is not told when it was written.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -82,7 +84,7 @@ impl Bystander {
         for number in 0..count as i32 {
             asked.add_partition(topic, number);
         }
-        let committed = self.consumer.committed_offsets(asked, REQUEST_TIMEOUT).map_err(failed)?;
+        let committed = settled(|| self.consumer.committed_offsets(asked.clone(), REQUEST_TIMEOUT)).map_err(failed)?;
         let standing = |(index, element): (usize, TopicPartitionListElem<'_>)| {
             let number = element.partition();
             element.error().map_err(failed)?;
@@ -178,5 +180,20 @@ impl Bystander {
     fn failed(&self, topic: &str, error: &KafkaError) -> BystanderError {
         let (group, topic) = (self.group.clone(), topic.to_owned());
         BystanderError::Ask { group, topic, cause: self.consumer.context().last().unwrap_or_else(|| error.to_string()) }
+    }
+}
+
+/// A group's coordinator may be moving, or coming to life.
+fn settled<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    let started = Instant::now();
+    loop {
+        let answer = ask();
+        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+        let is_moving = matches!(code, Some(CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator));
+        if !is_moving || started.elapsed() > COORDINATOR_TIMEOUT {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(200));
     }
 }

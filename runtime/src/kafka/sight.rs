@@ -2,20 +2,16 @@
 //! Everything here blocks.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 
 use super::admin::{self, Member};
-use super::group::{metadata, note};
+use super::bystander::{Bystander, BystanderError, Standing};
 use super::topics::cause;
 use super::trouble::Trouble;
 use super::{Brokers, REQUEST_TIMEOUT, Role};
@@ -80,9 +76,6 @@ pub struct Sight {
 
 /// What is only looked at is not made by that.
 const NO_NEW_TOPICS: &[(&str, &str)] = &[("allow.auto.create.topics", "false")];
-const COORDINATOR_TIMEOUT: Duration = Duration::from_secs(10);
-/// A message is read within this, or it is not told when it was written.
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Sight {
     /// Must be called where a tokio runtime is at work.
@@ -145,89 +138,28 @@ impl Sight {
     /// # Errors
     /// If the topic's ends or the group's positions are not told.
     pub fn group(&self, group: &str, topic: &Topic) -> Result<Group, String> {
-        let consumer = consumer(&self.brokers, group)?;
-        let mut asked = TopicPartitionList::new();
-        for partition in &topic.partitions {
-            asked.add_partition(&topic.name, partition.number);
-        }
-        let committed = settled(|| consumer.committed_offsets(asked.clone(), REQUEST_TIMEOUT));
-        let committed = committed.map_err(|error| error.to_string())?;
-        let mut partitions = Vec::new();
-        for (index, element) in committed.elements().into_iter().enumerate() {
-            let number = element.partition();
-            element.error().map_err(|error| format!("{}/{number}: {error}", topic.name))?;
-            let watermarks = consumer.fetch_watermarks(&topic.name, number, REQUEST_TIMEOUT);
-            let (low, end) = watermarks.map_err(|error| format!("{}/{number}: {error}", topic.name))?;
-            let committed_here = match element.offset() {
-                Offset::Offset(position) => Some(position),
-                _ => None,
-            };
-            let last = committed_here.zip(note(metadata(&committed, index)));
-            let places = last.map(|(position, note)| {
-                let last = LastCommit { position, note };
-                last.note.pipelines.keys().map(|name| (name.clone(), last.place_of(name).position)).collect()
-            });
-            let places = places.unwrap_or_default();
-            partitions.push(Position { number, low, end, committed: committed_here, places });
-        }
-        // SAFETY: the client lives as long as the consumer.
-        let members = unsafe { admin::members(consumer.client().native_ptr(), group) };
-        Ok(Group { members, partitions })
+        let said = |error: BystanderError| error.to_string();
+        let bystander = Bystander::new(&self.brokers, group).map_err(said)?;
+        let standings = bystander.standings(&topic.name).map_err(said)?;
+        let members = bystander.members().map_err(said);
+        Ok(Group { members, partitions: standings.iter().map(Position::of).collect() })
     }
 
     /// When the messages at these offsets, or the first behind them, were written: milliseconds since 1970, by partition.
-    /// What cannot be read in time is left out.
+    /// What cannot be read is left out.
     pub fn times(&self, topic: &str, offsets: &[(i32, i64)]) -> BTreeMap<i32, i64> {
-        let mut list = TopicPartitionList::new();
-        for (number, offset) in offsets {
-            let added = list.add_partition_offset(topic, *number, Offset::Offset(*offset));
-            debug_assert!(added.is_ok(), "an offset of a message is a valid one");
-        }
-        let mut times = BTreeMap::new();
-        if offsets.is_empty() {
-            return times;
-        }
         // A group is needed to be made, not to be joined.
-        let Ok(consumer) = consumer(&self.brokers, "tidegate-doctor") else { return times };
-        if consumer.assign(&list).is_err() {
-            return times;
-        }
-        let started = Instant::now();
-        while times.len() < offsets.len() && started.elapsed() < READ_TIMEOUT {
-            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100))
-                && let Some(time) = message.timestamp().to_millis()
-            {
-                times.entry(message.partition()).or_insert(time);
-            }
-        }
-        times
+        let read = Bystander::new(&self.brokers, "tidegate-doctor").and_then(|reader| reader.times(topic, offsets));
+        read.unwrap_or_default()
     }
 }
 
-fn consumer(brokers: &Brokers, group: &str) -> Result<BaseConsumer<Trouble>, String> {
-    let mut config = brokers.config(Role::Consumer, NO_NEW_TOPICS);
-    // Who joins no group keeps none of its protocols.
-    for name in ["group.protocol", "group.remote.assignor", "group.instance.id"] {
-        config.remove(name);
-    }
-    config.set("group.id", group).set("enable.auto.commit", "false");
-    // Of each partition one message is looked at.
-    config.set("queued.min.messages", "1").set("auto.offset.reset", "earliest");
-    config.create_with_context(Trouble::new(brokers)).map_err(|error| error.to_string())
-}
-
-/// A group's coordinator may be moving, or coming to life.
-fn settled<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
-    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
-    let started = Instant::now();
-    loop {
-        let answer = ask();
-        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
-        let is_moving = matches!(code, Some(CoordinatorLoadInProgress | CoordinatorNotAvailable | NotCoordinator));
-        if !is_moving || started.elapsed() > COORDINATOR_TIMEOUT {
-            return answer;
-        }
-        std::thread::sleep(Duration::from_millis(200));
+impl Position {
+    fn of(Standing { number, has, committed }: &Standing) -> Self {
+        let place = |last: &LastCommit, name: &String| (name.clone(), last.place_of(name).position);
+        let places = committed.iter().flat_map(|last| last.note.pipelines.keys().map(move |name| place(last, name)));
+        let committed_here = committed.as_ref().map(|last| last.position);
+        Self { number: *number, low: has.start, end: has.end, committed: committed_here, places: places.collect() }
     }
 }
 
