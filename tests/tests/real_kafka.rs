@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use tidegate::kafka::{Brokers, Publisher, Seen, Tail, tail};
 use tidegate::publish::{Publish, Record};
 use tidegate_tests::{kafka, servers};
@@ -51,7 +53,9 @@ fn an_unknown_topic_and_a_message_that_is_too_large_need_somebody() {
     runtime().block_on(async {
         kafka::create_topics(&servers::kafka(), &[("small", 1)]).await.unwrap();
         let publisher = Publisher::new(&brokers()).unwrap();
-        let large = "x".repeat(2 << 20);
+        // Too large for the topic, however it is compressed.
+        let mut random = StdRng::seed_from_u64(1);
+        let large: String = (0..3 << 17).map(|_| format!("{:016x}", random.random::<u64>())).collect();
         for (topic, value) in [("no-such-topic", "1"), ("small", large.as_str())] {
             let error = publisher.publish(record(topic, None, Some(value))).await.unwrap_err();
             assert!(error.hold && error.topic.as_ref() == topic, "{error}");
