@@ -5,6 +5,7 @@ mod class;
 mod copies;
 mod hosts;
 mod http;
+mod names;
 mod rewrite;
 pub mod sight;
 mod statements;
@@ -15,14 +16,17 @@ mod tls;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 use hosts::{Another, Hosts};
+use names::Name;
 
 pub use class::Class;
 pub use copies::Copies;
 pub use http::Answer;
+pub(crate) use names::{quoted, quoted_one};
 pub use statements::statements;
 pub use storage::Storage;
 pub use tally::{Comparable, ISLANDS_MAX, Island, Keeps, Tallied, Tally};
@@ -110,15 +114,31 @@ impl Cluster {
     /// # Errors
     /// See [`Error`]; code 60 if there is no such table.
     pub async fn describe(&self, table: &str) -> Result<Vec<Column>, Error> {
-        let sql = format!("DESCRIBE TABLE {} FORMAT JSONCompactEachRow", quoted(table));
-        let text = self.query(&sql).await?;
-        let column = |line: &str| {
-            let fields: Vec<serde_json::Value> = serde_json::from_str(line).ok()?;
-            let field = |index: usize| fields.get(index)?.as_str().map(str::to_owned);
-            Some(Column { name: field(0)?, kind: field(1)?, default_kind: field(2)? })
+        let rows = self.rows(&format!("DESCRIBE TABLE {}", quoted(table))).await?;
+        let column = |row: &Vec<Value>| {
+            let [name, kind, default_kind, ..] = row.as_slice() else { return None };
+            let text = |field: &Value| field.as_str().map(str::to_owned);
+            Some(Column { name: text(name)?, kind: text(kind)?, default_kind: text(default_kind)? })
         };
-        let columns: Option<Vec<_>> = text.lines().map(column).collect();
-        columns.ok_or_else(|| Error::Answer { host: self.settings.hosts.join(", "), text })
+        let columns: Option<Vec<_>> = rows.iter().map(column).collect();
+        columns.ok_or_else(|| self.unclear(format!("{rows:?}")))
+    }
+
+    /// A table's engine, by its name and in full; none where there is no such table.
+    async fn engine(&self, name: &Name<'_>) -> Result<Option<(String, String)>, Error> {
+        let sql = format!("SELECT engine, engine_full FROM system.tables WHERE {}", name.condition("name"));
+        let rows = self.rows(&sql).await?;
+        Ok(rows.first().map(|row| (text(row, 0).to_owned(), text(row, 1).to_owned())))
+    }
+
+    async fn rows(&self, sql: &str) -> Result<Vec<Vec<Value>>, Error> {
+        let answer = self.query(&format!("{sql} FORMAT JSONCompactEachRow")).await?;
+        let rows: Result<_, _> = answer.lines().map(serde_json::from_str).collect();
+        rows.map_err(|_| self.unclear(answer.clone()))
+    }
+
+    fn unclear(&self, text: String) -> Error {
+        Error::Answer { host: self.settings.hosts.join(", "), text }
     }
 
     /// Posts to the first host that can be reached, and that has no reason to send us to another.
@@ -146,24 +166,7 @@ impl Cluster {
     }
 }
 
-/// A table's name as an identifier; `database.table` is two.
-pub(crate) fn quoted(name: &str) -> String {
-    name.split('.').map(quoted_one).collect::<Vec<_>>().join(".")
-}
-
-/// One identifier; dots are part of it, as in the columns of a Nested.
-pub(crate) fn quoted_one(name: &str) -> String {
-    format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn identifiers_cannot_end_themselves() {
-        assert_eq!(quoted("db.t"), "`db`.`t`");
-        assert_eq!(quoted_one("a`; DROP"), "`a\\`; DROP`");
-        assert_eq!(quoted_one("tags.key"), "`tags.key`");
-    }
+/// A column of a row; empty where it is not text.
+fn text(row: &[Value], index: usize) -> &str {
+    row.get(index).and_then(Value::as_str).unwrap_or_default()
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::clock::now_ms;
 use crate::outcome::{DeadLetter, Reason};
 use crate::publish::Record;
 
@@ -110,7 +110,7 @@ impl Window {
 }
 
 /// Key, value and headers of the original, plus where it came from and why it is here.
-fn record(letter: &DeadLetter, topic: Arc<str>, now_ms: u128) -> Record {
+fn record(letter: &DeadLetter, topic: Arc<str>, now_ms: i64) -> Record {
     let mut headers = letter.headers.clone();
     let module = &letter.module;
     headers.extend(
@@ -132,10 +132,6 @@ fn record(letter: &DeadLetter, topic: Arc<str>, now_ms: u128) -> Record {
         .map(|(name, value)| (name.to_owned(), value.into_bytes())),
     );
     Record { topic, key: letter.key.clone(), value: letter.payload.clone(), headers }
-}
-
-fn now_ms() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
 }
 
 #[cfg(test)]

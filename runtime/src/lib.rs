@@ -6,6 +6,7 @@ pub mod block;
 pub mod cases;
 pub mod cli;
 pub mod clickhouse;
+pub mod clock;
 pub mod commit_log;
 pub mod config;
 pub mod consistency;

@@ -5,7 +5,7 @@ mod names;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
+use crate::clock::now_ms;
 use crate::offset::{Partition, Progress};
 use crate::outcome::{ModuleName, Reason};
 use crate::sink::Cost;
@@ -249,7 +250,7 @@ impl PipelineMetrics {
     pub fn committed(&self, progress: &Progress, took: Duration, age: Duration) {
         self.families.commit_seconds.get_or_create(&self.of("all")).observe(took.as_secs_f64());
         self.families.batch_age_seconds.get_or_create(&self.of("all")).observe(age.as_secs_f64());
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
+        let now_ms = now_ms();
         for (partition, covered) in progress.iter() {
             self.families.position.get_or_create(&self.partition(partition)).set(covered.range.end);
             if let Some(at_ms) = covered.last_timestamp_ms.filter(|at_ms| *at_ms > 0) {

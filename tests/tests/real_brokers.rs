@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
+use tidegate::clock::now_ms;
 use tidegate_client::{CommitLog, LogSettings, Record, SynchronizedConsumer, SynchronizedSettings};
 use tidegate_engines::KafkaCluster;
 use tidegate_tests::kafka;
@@ -48,8 +49,7 @@ struct Stage {
 impl Stage {
     fn new(kafka: &str) -> Self {
         let beds = ["brokers-a", "brokers-b"].map(|name| Bed::on(kafka, name, PARTITIONS).unwrap());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(kafka::create_compacted(kafka, LOG)).unwrap();
+        tidegate_tests::runtime().block_on(kafka::create_compacted(kafka, LOG)).unwrap();
         Self { beds, ends: Mutex::default(), is_over: AtomicBool::new(false) }
     }
 
@@ -165,10 +165,6 @@ impl Stage {
         }
         said
     }
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
 /// Every assignment has its partitions in order and without a hole, and begins no later than the one before has ended;

@@ -2,13 +2,13 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use serde_json::{Map, Value};
 
 use super::Failure;
 use crate::cases::Seen;
+use crate::clock::now_ms;
 use crate::message::{MessageBatch, Parts};
 use crate::offset::{Assignment, Partition};
 use crate::outcome::Processed;
@@ -106,8 +106,4 @@ fn line(name: &str, processed: &Processed, module: &Module) -> Result<Map<String
     line.insert("message".into(), name.into());
     line.extend(seen.json());
     Ok(line)
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
 }

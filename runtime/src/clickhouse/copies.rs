@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Cluster, Error};
+use super::names::{Name, distributed, literal};
+use super::{Cluster, Error, text};
 
 /// Who keeps the rows of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +21,6 @@ pub enum Copies {
     Shards { cluster: String, table: String, shards: Vec<Copies> },
 }
 
-/// A table's name, with its database where that is not the one of the connection.
-struct Name<'a> {
-    database: &'a str,
-    table: &'a str,
-}
-
 impl Cluster {
     /// Looks at a table, and at those below it if it is Distributed.
     ///
@@ -33,22 +28,20 @@ impl Cluster {
     /// See [`Error`]; an answer that is not understood where a shard has no such table.
     pub async fn copies(&self, table: &str) -> Result<Copies, Error> {
         let name = Name::of(table);
-        let sql = format!("SELECT engine, engine_full FROM system.tables WHERE {}", name.condition("name"));
-        let rows = self.rows(&sql).await?;
-        let [row] = rows.as_slice() else {
+        let Some((engine, full)) = self.engine(&name).await? else {
             return Err(self.unclear(format!("table {table:?} is not in system.tables")));
         };
-        let (engine, arguments) = (text(row, 0), text(row, 1));
         if engine != "Distributed" {
             let from = "system.replicas";
             let replicas = self.replicas(from, "0", &name).await?;
-            return copies(engine, replicas.get(&0)).ok_or_else(|| self.unclear(format!("{table:?} is not in {from}")));
+            return copies(&engine, replicas.get(&0))
+                .ok_or_else(|| self.unclear(format!("{table:?} is not in {from}")));
         }
-        let [cluster, database, local] = &distributed(arguments)[..] else {
-            return Err(self.unclear(format!("engine of table {table:?}: {arguments}")));
+        let Some([cluster, database, local]) = distributed(&full) else {
+            return Err(self.unclear(format!("engine of table {table:?}: {full}")));
         };
-        let shards = self.shards(cluster, &Name { database, table: local }).await?;
-        Ok(Copies::Shards { cluster: cluster.clone(), table: format!("{database}.{local}"), shards })
+        let shards = self.shards(&cluster, &Name { database: &database, table: &local }).await?;
+        Ok(Copies::Shards { cluster, table: format!("{database}.{local}"), shards })
     }
 
     /// One replica of each shard is asked.
@@ -80,31 +73,6 @@ impl Cluster {
         let replicas = rows.iter().filter_map(|row| Some((number(row, 0)?, (number(row, 1)?, number(row, 2)?))));
         Ok(replicas.collect())
     }
-
-    async fn rows(&self, sql: &str) -> Result<Vec<Vec<Value>>, Error> {
-        let answer = self.query(&format!("{sql} FORMAT JSONCompactEachRow")).await?;
-        let rows: Result<_, _> = answer.lines().map(serde_json::from_str).collect();
-        rows.map_err(|_| self.unclear(answer.clone()))
-    }
-
-    fn unclear(&self, text: String) -> Error {
-        Error::Answer { host: self.settings.hosts.join(", "), text }
-    }
-}
-
-impl<'a> Name<'a> {
-    fn of(table: &'a str) -> Self {
-        let (database, table) = table.split_once('.').unwrap_or(("", table));
-        Self { database, table }
-    }
-
-    fn condition(&self, column: &str) -> String {
-        let database = match self.database {
-            "" => "currentDatabase()".to_owned(),
-            named => literal(named),
-        };
-        format!("database = {database} AND {column} = {}", literal(self.table))
-    }
 }
 
 /// None for a table that should have replicas and tells of none.
@@ -118,55 +86,13 @@ fn copies(engine: &str, replicas: Option<&(u64, u64)>) -> Option<Copies> {
     Some(Copies::One { engine: engine.to_owned() })
 }
 
-/// Cluster, database and table of `Distributed('cluster', 'database', 'table', …)`.
-fn distributed(engine: &str) -> Vec<String> {
-    let arguments = engine.strip_prefix("Distributed(").unwrap_or_default();
-    let (mut found, mut current, mut quoted) = (Vec::new(), String::new(), false);
-    let mut chars = arguments.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' if quoted => current.extend(chars.next()),
-            '\'' => quoted = !quoted,
-            ',' | ')' if !quoted => found.push(std::mem::take(&mut current)),
-            ' ' if !quoted => {}
-            other => current.push(other),
-        }
-        if found.len() == 3 {
-            break;
-        }
-    }
-    found
-}
-
-fn text(row: &[Value], index: usize) -> &str {
-    row.get(index).and_then(Value::as_str).unwrap_or_default()
-}
-
 fn number(row: &[Value], index: usize) -> Option<u64> {
     row.get(index)?.as_u64()
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_distributed_table_names_those_below_it() {
-        assert_eq!(distributed("Distributed('c1', 'default', 't', rand())"), ["c1", "default", "t"]);
-        assert_eq!(distributed("Distributed('it\\'s', 'a,b', 't') SETTINGS x = 1"), ["it's", "a,b", "t"]);
-        assert_eq!(distributed("Distributed(c1, default, t, rand())"), ["c1", "default", "t"]);
-        assert!(distributed("Distributed(named)").len() < 3);
-    }
-
-    #[test]
-    fn names_stay_in_their_literals() {
-        assert_eq!(Name::of("d.it's").condition("name"), "database = 'd' AND name = 'it\\'s'");
-        assert_eq!(Name::of("t").condition("table"), "database = currentDatabase() AND table = 't'");
-    }
 
     #[test]
     fn a_replicated_table_that_tells_of_no_replicas_is_not_taken_for_one() {

@@ -2,11 +2,13 @@
 //! nothing is changed.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Cluster, Error, quoted};
+use super::names::{Name, distributed, literal, quoted};
+use super::{Cluster, Error};
+use crate::clock::now_ms;
 
 /// A setting as the user has it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -140,13 +142,15 @@ impl Cluster {
     /// # Errors
     /// See [`Error`].
     pub async fn table(&self, host: &str, table: &str) -> Result<Option<Table>, Error> {
-        let (database, name) = table.split_once('.').unwrap_or((&self.settings().database, table));
-        let (of_database, of_table) = (format!("database = {}", text(database)), text(name));
-        let here = format!("{of_database} AND table = {of_table}");
-        let sql = format!("SELECT engine, engine_full FROM system.tables WHERE {of_database} AND name = {of_table}");
+        let mut name = Name::of(table);
+        if name.database.is_empty() {
+            name.database = &self.settings().database;
+        }
+        let here = name.condition("table");
+        let sql = format!("SELECT engine, engine_full FROM system.tables WHERE {}", name.condition("name"));
         let Some(row) = self.rows_of(host, &sql).await?.pop() else { return Ok(None) };
         let [engine, engine_full] = pair(row);
-        let full = format!("{database}.{name}");
+        let full = format!("{}.{}", name.database, name.table);
         Ok(Some(Table {
             settings: self.settings_of_table(host, &engine, &engine_full).await,
             parts: self.parts(host, &here).await,
@@ -208,7 +212,7 @@ impl Cluster {
             "SELECT count(), toUInt64(ifNotFinite(quantile(0.99)(query_duration_ms), 0)) FROM system.query_log WHERE \
              event_date >= today() - 1 AND event_time > now() - 86400 AND type != 'QueryStart' AND user = currentUser() \
              AND query_kind = 'Insert' AND has(tables, {})",
-            text(full)
+            literal(full)
         );
         let rows = self.rows_of(host, &sql).await?;
         Ok(Inserts { count: number(&rows, 0), p99_ms: number(&rows, 1) })
@@ -240,18 +244,13 @@ impl Cluster {
 impl Table {
     /// Of a Distributed table, the table on its shards: `Distributed('cluster', 'database', 'table', …)`. None of others.
     pub fn behind(&self) -> Option<String> {
-        let arguments = self.engine_full.strip_prefix("Distributed(")?;
-        let names: Vec<_> = arguments.split('\'').skip(1).step_by(2).collect();
-        Some(format!("{}.{}", names.get(1)?, names.get(2)?))
+        let [_, database, table] = distributed(&self.engine_full)?;
+        Some(format!("{database}.{table}"))
     }
 }
 
 /// What is only looked at is not waited for as long as an insert.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(15);
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-}
 
 /// A column of the first row; zero where there is none.
 fn number<T: std::str::FromStr + Default>(rows: &[Vec<String>], column: usize) -> T {
@@ -263,12 +262,8 @@ fn pair(row: Vec<String>) -> [String; 2] {
     row.try_into().unwrap_or_default()
 }
 
-fn text(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
-}
-
 fn list(names: &[&str]) -> String {
-    names.iter().map(|name| text(name)).collect::<Vec<_>>().join(", ")
+    names.iter().map(|name| literal(name)).collect::<Vec<_>>().join(", ")
 }
 
 /// `… SETTINGS index_granularity = 8192, parts_to_throw_insert = 300`

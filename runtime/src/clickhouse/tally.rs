@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{Cluster, Column, Error, quoted, quoted_one};
+use super::names::{Name, distributed, quoted, quoted_one};
+use super::{Cluster, Column, Error};
 use crate::offset::Range;
 
 /// How many rows a table has of a range.
@@ -62,15 +63,14 @@ impl Comparable {
     /// If the cluster does not answer, or there is no such table.
     pub async fn of(cluster: Arc<Cluster>, table: &str) -> Result<Self, Error> {
         let columns = cluster.describe(table).await?;
-        let (engine, full) = engine(&cluster, &database_and_name(&cluster, table)).await?;
-        let local = local_of(&full);
-        let (engine, known) = match (engine.as_str(), local) {
-            ("Distributed", Some(local)) => match self::engine(&cluster, &local).await? {
+        let (engine, full) = cluster.engine(&Name::of(table)).await?.unwrap_or_default();
+        let (engine, known) = match distributed(&full) {
+            Some([_, database, local]) => match cluster.engine(&Name { database: &database, table: &local }).await? {
                 // The rows are on other hosts, of which this one may know nothing.
-                (unknown, _) if unknown.is_empty() => (engine, Some(Keeps::LastOfKey)),
-                (local, _) => (format!("Distributed over {local}"), keeps(&local)),
+                None => (engine, Some(Keeps::LastOfKey)),
+                Some((local, _)) => (format!("Distributed over {local}"), keeps(&local)),
             },
-            _ => (engine.clone(), keeps(&engine)),
+            None => (engine.clone(), keeps(&engine)),
         };
         let Some(keeps) = known else {
             return Ok(Self::Not(format!("engine {engine} does not keep the rows as they were written")));
@@ -80,7 +80,7 @@ impl Comparable {
             return Ok(Self::ByOffset(Tallied { cluster, table: table.to_owned(), keeps, engine }));
         }
         let answer = cluster.query(&format!("SELECT count() FROM {}", quoted(table))).await?;
-        let rows = answer.trim().parse().map_err(|_| not_understood(&cluster, &answer))?;
+        let rows = answer.trim().parse().map_err(|_| cluster.unclear(answer.clone()))?;
         Ok(Self::BySum { rows, keeps })
     }
 }
@@ -138,37 +138,13 @@ impl Tallied {
             numbers.and_then(|numbers| <[i64; 3]>::try_from(numbers).ok())
         };
         let numbers: Option<Vec<_>> = text.lines().map(line).collect();
-        numbers.ok_or_else(|| not_understood(&self.cluster, &text))
+        numbers.ok_or_else(|| self.cluster.unclear(text))
     }
 }
 
 fn within(partition: i32, range: Range) -> String {
     let (number, offset) = (quoted_one(PARTITION), quoted_one(OFFSET));
     format!("{number} = {partition} AND {offset} >= {} AND {offset} < {}", range.start, range.end)
-}
-
-/// Name and definition; empty where there is no such table.
-async fn engine(cluster: &Cluster, [database, name]: &[String; 2]) -> Result<(String, String), Error> {
-    let sql = format!(
-        "SELECT engine, engine_full FROM system.tables WHERE database = {} AND name = {} FORMAT TabSeparatedRaw",
-        literal(database),
-        literal(name)
-    );
-    let text = cluster.query(&sql).await?;
-    let (engine, full) = text.trim_end().split_once('\t').unwrap_or_default();
-    Ok((engine.to_owned(), full.to_owned()))
-}
-
-fn database_and_name(cluster: &Cluster, table: &str) -> [String; 2] {
-    let (database, name) = table.split_once('.').unwrap_or((&cluster.settings().database, table));
-    [database.to_owned(), name.to_owned()]
-}
-
-/// Of `Distributed('cluster', 'database', 'table', …)`.
-fn local_of(engine_full: &str) -> Option<[String; 2]> {
-    let arguments = engine_full.strip_prefix("Distributed(")?.split([',', ')']);
-    let mut names = arguments.skip(1).map(|name| name.trim().trim_matches('\'').to_owned());
-    Some([names.next()?, names.next()?])
 }
 
 /// None for engines that add rows up, cancel them, or keep none.
@@ -187,14 +163,6 @@ fn is_whole_number(column: &Column) -> bool {
         .any(|kind| column.kind.strip_prefix(kind).is_some_and(|bits| bits.bytes().all(|digit| digit.is_ascii_digit())))
 }
 
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
-}
-
-fn not_understood(cluster: &Cluster, text: &str) -> Error {
-    Error::Answer { host: cluster.settings().hosts.join(", "), text: text.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,13 +179,5 @@ mod tests {
         ] {
             assert_eq!(keeps(engine), expected, "{engine}");
         }
-    }
-
-    #[test]
-    fn a_distributed_table_names_its_local_one() {
-        let full = "Distributed('c', 'd', 'errors_local', cityHash64(event_id))";
-        assert_eq!(local_of(full), Some(["d".to_owned(), "errors_local".to_owned()]));
-        assert_eq!(local_of("MergeTree ORDER BY (a, b)"), None);
-        assert_eq!(literal("a'b\\"), "'a\\'b\\\\'");
     }
 }

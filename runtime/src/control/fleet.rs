@@ -13,7 +13,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use super::state::{Desired, now_ms};
+use super::state::Desired;
+use crate::clock::now_ms;
 use crate::kafka::{self, Brokers, Publisher, Seen, Tail, TopicError, tail};
 use crate::publish::{Publish, PublishError, Record};
 
@@ -56,7 +57,7 @@ pub struct Report {
     /// Why it does not run what is desired, or why it does not go on.
     pub why: Option<String>,
     /// Unix milliseconds; repeated every few seconds.
-    pub at_ms: u64,
+    pub at_ms: i64,
 }
 
 /// Why the control topic cannot be used.
@@ -228,7 +229,7 @@ impl Name {
 
 impl Report {
     pub fn age(&self) -> Duration {
-        Duration::from_millis(now_ms().saturating_sub(self.at_ms))
+        Duration::from_millis(now_ms().saturating_sub(self.at_ms).max(0).unsigned_abs())
     }
 
     pub fn is_silent(&self) -> bool {

@@ -3,10 +3,10 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::now_ms;
 use crate::outcome::ModuleName;
 
 /// What a pipeline should run.
@@ -22,7 +22,7 @@ pub struct Desired {
     /// Tells two wishes apart.
     pub id: String,
     /// Unix milliseconds.
-    pub at_ms: u64,
+    pub at_ms: i64,
 }
 
 /// What a change came from.
@@ -44,7 +44,7 @@ pub enum Because {
 /// A change and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    pub at_ms: u64,
+    pub at_ms: i64,
     pub because: Because,
     pub source: String,
     pub digest: String,
@@ -157,9 +157,4 @@ impl Entry {
 fn next() -> u64 {
     static LAST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-}
-
-/// Unix milliseconds.
-pub fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

@@ -1,12 +1,13 @@
 //! Looks at the brokers, topics, groups and commit logs of a configuration. Blocks.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::finding::{Check, Finding, Mend, Severity};
 use super::groups::{Progress, Reader};
 use super::topics::{Kind, Surroundings, Use};
 use super::{Seen, hosts, not_looked_at, topics};
+use crate::clock::now_ms;
 use crate::commit_log::Record;
 use crate::config::{Config, Pipeline};
 use crate::kafka::sight::{Group, Position, Sight, Topic};
@@ -246,8 +247,4 @@ fn said(brokers: &Brokers, log: &str) -> Result<Said, String> {
     });
     read.map_err(|error| error.to_string())?;
     Ok(said)
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

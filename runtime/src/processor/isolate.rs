@@ -1,14 +1,13 @@
 //! Poison isolation: a call that fails is repeated in halves, each in a fresh instance, until exactly the guilty
 //! message stands alone; where many are guilty, message by message. Allowed because a processor is a pure function of its batch.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::contract;
 use super::instance::{Failure, Instance};
 use super::module::{LoadError, Module};
 use super::voice::Counters;
 use super::watch::Caller;
 use super::{InstanceConfig, Interruption, answer};
+use crate::clock::now_ms;
 use crate::message::MessageBatch;
 use crate::outcome::{Processed, Reason, Rejection};
 
@@ -196,9 +195,4 @@ impl From<Failure> for Rejection {
         };
         Rejection::new(reason, failure.to_string())
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use serde_json::json;
@@ -12,6 +11,7 @@ use tidegate_commit_log::{Counts, Key};
 use super::super::Failure;
 use super::super::aligned::{aligned, print};
 use super::super::positions::{Ledgers, ledgers, or_dash, pipelines};
+use crate::clock::now_ms;
 use crate::config::{Config, Pipeline};
 use crate::kafka::{Bystander, BystanderError, Standing, TopicError, topic_id};
 use crate::start::brokers;
@@ -128,8 +128,7 @@ impl Row<'_> {
     /// How long ago it was said, seconds.
     fn age_s(&self) -> Option<f64> {
         let said_ms = self.account?.last?.timestamp_ms?;
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64);
-        Some((now_ms - said_ms).max(0) as f64 / 1000.0)
+        Some((now_ms() - said_ms).max(0) as f64 / 1000.0)
     }
 
     /// What disagrees.

@@ -1,10 +1,10 @@
 //! Where a pipeline is moved to.
 
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tidegate_rows::calendar;
 
+use crate::clock::now_ms;
 use crate::config::Duration;
 use crate::offset::Range;
 
@@ -45,10 +45,7 @@ impl Target {
     pub fn time_ms(self) -> Option<i64> {
         match self {
             Self::At(at) => Some(at),
-            Self::Ago(Duration(ago)) => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Some(now.saturating_sub(ago).as_millis() as i64)
-            }
+            Self::Ago(Duration(ago)) => Some((now_ms() - ago.as_millis() as i64).max(0)),
             Self::Earliest | Self::Latest | Self::Offset(_) => None,
         }
     }
