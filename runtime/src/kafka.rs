@@ -3,6 +3,7 @@
 //! ```text
 //! source     the poll thread: partition queues → MessageBatch, gated by credits
 //! group      rebalances: positions resolved by us, drains before partitions go
+//! notes      what committed offsets carry beside them
 //! out_of_range  positions that are not in the topic any more
 //! committer  offset commits of what is written, for partitions still held
 //! publisher  records with acknowledgement
@@ -20,6 +21,7 @@ mod bystander;
 mod committer;
 mod embedded;
 mod group;
+mod notes;
 mod out_of_range;
 mod properties;
 mod publisher;

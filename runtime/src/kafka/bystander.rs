@@ -12,12 +12,12 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::admin::{self, Member};
-use super::group::{metadata, note};
+use super::notes::{self, last_commits};
 use super::topics::TopicError;
 use super::trouble::Trouble;
 use super::{Brokers, REQUEST_TIMEOUT, Role};
 use crate::offset::Range;
-use crate::source::{GroupNote, LastCommit};
+use crate::source::LastCommit;
 
 /// A client of a group that never becomes its member.
 pub struct Bystander {
@@ -85,21 +85,12 @@ impl Bystander {
             asked.add_partition(topic, number);
         }
         let committed = settled(|| self.consumer.committed_offsets(asked.clone(), REQUEST_TIMEOUT)).map_err(failed)?;
-        let standing = |(index, element): (usize, TopicPartitionListElem<'_>)| {
-            let number = element.partition();
-            element.error().map_err(failed)?;
+        let standing = |(number, committed): (i32, Option<LastCommit>)| {
             let watermarks = self.consumer.fetch_watermarks(topic, number, REQUEST_TIMEOUT);
             let (low, end) = watermarks.map_err(failed)?;
-            let committed = match element.offset() {
-                Offset::Offset(position) => {
-                    let none = GroupNote { first: None, pipelines: BTreeMap::new() };
-                    Some(LastCommit { position, note: note(metadata(&committed, index)).unwrap_or(none) })
-                }
-                _ => None,
-            };
             Ok(Standing { number, has: Range::new(low, end), committed })
         };
-        committed.elements().into_iter().enumerate().map(standing).collect()
+        last_commits(&committed).map_err(failed)?.into_iter().map(standing).collect()
     }
 
     /// # Errors
@@ -169,10 +160,7 @@ impl Bystander {
         let failed = |error: KafkaError| BystanderError::Move { group: self.group.clone(), cause: error.to_string() };
         let mut list = TopicPartitionList::new();
         for (number, LastCommit { position, note }) in positions {
-            list.add_partition_offset(topic, *number, Offset::Offset(*position)).map_err(failed)?;
-            if let Some(mut element) = list.find_partition(topic, *number) {
-                element.set_metadata(serde_json::to_string(note).expect("numbers have a JSON text"));
-            }
+            notes::add(&mut list, topic, *number, *position, note).map_err(failed)?;
         }
         self.consumer.commit(&list, CommitMode::Sync).map_err(failed)
     }

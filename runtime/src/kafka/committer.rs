@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Weak};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::group::{Callbacks, Group};
+use super::notes;
 use crate::offset::{Assignment, Partition};
 use crate::source::{Acknowledged, Commit, CommitError, GroupPosition, LastCommit, PositionError};
 
@@ -35,12 +36,8 @@ impl Commit for Committer {
                 acknowledged.abandoned.push(partition.clone());
                 continue;
             }
-            let position = Offset::Offset(*position);
-            let added = list.add_partition_offset(&partition.topic, partition.number, position);
+            let added = notes::add(&mut list, &partition.topic, partition.number, *position, note);
             added.map_err(|cause| error(cause.to_string()))?;
-            if let Some(mut element) = list.find_partition(&partition.topic, partition.number) {
-                element.set_metadata(serde_json::to_string(note).expect("numbers have a JSON text"));
-            }
             acknowledged.taken.push(partition.clone());
         }
         let (Some(consumer), false) = (self.consumer.upgrade(), acknowledged.taken.is_empty()) else {

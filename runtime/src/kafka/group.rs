@@ -14,12 +14,13 @@ use rdkafka_sys as sys;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use super::notes::last_commits;
 use super::queue::{Line, Queue};
 use super::trouble::Trouble;
 use super::{Error, Observers, REQUEST_TIMEOUT, Reset, Settings};
 use crate::message::Parts;
 use crate::offset::{Assignment, Partition, Range};
-use crate::source::{Assigned, Event, Flush, GroupNote, LastCommit};
+use crate::source::{Assigned, Event, Flush, LastCommit};
 
 /// What the poll thread, its callbacks and the committer share.
 pub(super) struct Group {
@@ -247,12 +248,7 @@ impl Group {
             asked.add_partition(&self.topic, *number);
         }
         let told = consumer.committed_offsets(asked, REQUEST_TIMEOUT)?;
-        let last = |(index, element): (usize, rdkafka::topic_partition_list::TopicPartitionListElem<'_>)| {
-            element.error()?;
-            let Offset::Offset(position) = element.offset() else { return Ok(None) };
-            Ok(Some(LastCommit { position, note: note(metadata(&told, index)).unwrap_or_default() }))
-        };
-        told.elements().into_iter().enumerate().map(last).collect()
+        Ok(last_commits(&told)?.into_iter().map(|(_, committed)| committed).collect())
     }
 
     fn first_position(&self, consumer: &BaseConsumer<Callbacks>, number: i32) -> Result<i64, Error> {
@@ -361,50 +357,14 @@ fn numbers(list: &TopicPartitionList) -> Vec<i32> {
     list.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect()
 }
 
-/// Ours is JSON; some clients store a zero byte at the end, and others have notes of their own.
-pub(super) fn note(metadata: &[u8]) -> Option<GroupNote> {
-    let end = metadata.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    serde_json::from_slice(&metadata[..end]).ok()
-}
-
-/// The note beside a committed offset. rust-rdkafka hands it out as text and panics where it is none; other clients may
-/// have left anything there.
-pub(super) fn metadata(list: &TopicPartitionList, index: usize) -> &[u8] {
-    // SAFETY: the list is alive, `index` is below its count, and librdkafka gives the length beside the pointer.
-    unsafe {
-        let list = &*list.ptr();
-        assert!(index < usize::try_from(list.cnt).unwrap_or(0), "an element of this list");
-        let element = &*list.elems.add(index);
-        if element.metadata.is_null() {
-            return &[];
-        }
-        std::slice::from_raw_parts(element.metadata.cast::<u8>(), element.metadata_size)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::{CommitNote, Place};
 
     #[test]
     fn a_drain_ends_before_the_group_gives_us_up() {
         let seconds = Duration::from_secs;
         assert_eq!(drain_limit(seconds(30), seconds(300)), seconds(30));
         assert_eq!(drain_limit(seconds(30), seconds(8)), seconds(6));
-    }
-
-    #[test]
-    fn notes_of_others_are_passed_over() {
-        let first = Some(CommitNote { orig_message_ts: 5.25, received_p99: None });
-        let ours = note(b"{\"orig_message_ts\":5.25,\"received_p99\":null}\0");
-        assert_eq!(ours, Some(GroupNote { first, pipelines: BTreeMap::new() }));
-        let ours = note(
-            b"{\"orig_message_ts\":5.25,\"received_p99\":null,\"pipelines\":{\"a\":{\"position\":7,\"note\":null}}}",
-        );
-        let a = ("a".to_owned(), Place { position: 7, note: None });
-        assert_eq!(ours, Some(GroupNote { first, pipelines: [a].into() }));
-        assert_eq!(note(b""), None);
-        assert_eq!(note(b"consumer-\xff"), None);
     }
 }
