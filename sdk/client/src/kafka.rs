@@ -5,6 +5,7 @@ mod asker;
 mod commit_log;
 mod log_reader;
 mod membership;
+mod shared;
 mod synchronized;
 mod topic_id;
 mod wake;

@@ -1,25 +1,23 @@
 //! A commit log that is being read: one consumer for all that wait and all that follow.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::error::KafkaError;
 use tidegate_commit_log::{Key, Record};
 use tokio::sync::oneshot;
 
 use super::Error;
-use super::asker::{Asker, Listener};
+use super::asker::Asker;
 use super::log_reader::LogReader;
-use crate::gate::Fact;
+use super::shared::{Shared, Waiting};
 use crate::token::Token;
-use crate::waiters::{Wait, WaitId, WaitInput, WaitOutput, Waiters};
+use crate::waiters::WaitId;
 
 /// How a commit log is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +79,6 @@ pub struct LogReadError {
     pub cause: String,
 }
 
-/// To be told when the log is read to its end, or why that cannot be.
-pub(super) type CatchingUp = oneshot::Sender<Result<(), String>>;
-
 /// Which id a topic has could not be learnt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("failed to ask for the id of topic {topic:?}: {cause}")]
@@ -106,33 +101,6 @@ struct Handle {
     reader: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the reading thread and the handles share.
-pub(super) struct Shared {
-    state: Mutex<State>,
-    asker: Asker,
-    started: Instant,
-    is_ending: AtomicBool,
-}
-
-struct State {
-    waiters: Waiters,
-    answers: BTreeMap<WaitId, Waiting>,
-    next_id: WaitId,
-    followers: Vec<Listener>,
-    /// Topics whose ids are looked at again and again.
-    topics: BTreeSet<String>,
-    /// The highest record of each key, whichever topic of the name it is about.
-    last: BTreeMap<Key, Record>,
-    catch_ups: Vec<CatchingUp>,
-    status: LogStatus,
-}
-
-struct Waiting {
-    token: Token,
-    timeout: Duration,
-    answer: oneshot::Sender<Result<(), WaitError>>,
-}
-
 impl Default for LogSettings {
     fn default() -> Self {
         Self { repair: Some(Duration::from_secs(1)), refresh: Duration::from_secs(10) }
@@ -147,21 +115,7 @@ impl CommitLog {
     pub fn start(kafka: &ClientConfig, topic: &str, settings: LogSettings) -> Result<Self, Error> {
         let failed = |cause| Error::Thread { topic: topic.to_owned(), cause };
         let asker = Asker::start(kafka.clone()).map_err(failed)?;
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                waiters: Waiters::new(settings.repair.map(milliseconds)),
-                answers: BTreeMap::new(),
-                next_id: 0,
-                followers: Vec::new(),
-                topics: BTreeSet::new(),
-                last: BTreeMap::new(),
-                catch_ups: Vec::new(),
-                status: LogStatus::default(),
-            }),
-            asker,
-            started: Instant::now(),
-            is_ending: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(settings.repair, asker));
         let reader = LogReader::new(kafka, topic, settings.refresh, shared.clone())?;
         let thread = std::thread::Builder::new().name("commit-log".into()).spawn(|| reader.run()).map_err(failed)?;
         let topic = topic.to_owned();
@@ -194,7 +148,7 @@ impl CommitLog {
     /// If the brokers do not say how far that is.
     pub async fn read_to_end(&self) -> Result<(), LogReadError> {
         let (answer, done) = oneshot::channel();
-        self.0.shared.state().catch_ups.push(answer);
+        self.0.shared.catch_up(answer);
         let read = done.await.unwrap_or_else(|_| Err("nobody reads it any more".into()));
         read.map_err(|cause| LogReadError { topic: self.0.topic.clone(), cause })
     }
@@ -205,7 +159,7 @@ impl CommitLog {
 
     /// The highest record of a key by epoch and offset among those read so far, whichever topic of the name it is about.
     pub fn last(&self, key: &Key) -> Option<Record> {
-        self.0.shared.state().last.get(key).cloned()
+        self.0.shared.last(key)
     }
 
     /// The id that the topic of this name has now; none if the broker knows of no ids.
@@ -215,163 +169,16 @@ impl CommitLog {
     pub async fn topic_id(&self, topic: &str) -> Result<Option<String>, TopicIdError> {
         let failed = |cause| TopicIdError { topic: topic.to_owned(), cause };
         let (answer, told) = oneshot::channel();
-        self.0.shared.asker.topic_id(topic.to_owned(), answer);
+        self.0.shared.topic_id(topic.to_owned(), answer);
         told.await.unwrap_or_else(|_| Err("nobody can be asked any more".into())).map_err(failed)
     }
 
     pub fn status(&self) -> LogStatus {
-        let state = self.0.shared.state();
-        let waiters = &state.waiters;
-        LogStatus { is_loaded: waiters.gate().is_loaded(), waiting: waiters.len(), ..state.status.clone() }
+        self.0.shared.status()
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
-    }
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn now_ms(&self) -> u64 {
-        milliseconds(self.started.elapsed())
-    }
-
-    pub(super) fn is_ending(&self) -> bool {
-        self.is_ending.load(Ordering::Acquire)
-    }
-
-    /// How long the next deadline is away.
-    pub(super) fn until_deadline(&self) -> Duration {
-        let deadline_ms = self.state().waiters.next_deadline_ms();
-        deadline_ms.map_or(Duration::MAX, |at| Duration::from_millis(at.saturating_sub(self.now_ms())))
-    }
-
-    fn begin_wait(self: &Arc<Self>, waiting: Waiting, groups: Vec<String>) -> WaitId {
-        // The millisecond that has begun is not whole: nobody gives up early.
-        let deadline_ms = self.now_ms().saturating_add(milliseconds(waiting.timeout)).saturating_add(1);
-        let mut state = self.state();
-        let id = state.next_id;
-        state.next_id += 1;
-        let wait = Wait { token: waiting.token.clone(), groups, deadline_ms };
-        state.answers.insert(id, waiting);
-        self.handle(&mut state, WaitInput::Wait { id, wait });
-        id
-    }
-
-    /// Tells the waiters and every follower.
-    pub(super) fn learn(self: &Arc<Self>, fact: &Fact) {
-        let mut state = self.state();
-        match fact {
-            Fact::Topic { name, id } => drop(state.status.topics.insert(name.clone(), id.clone())),
-            Fact::Record(record) => state.remember(record),
-            Fact::Tombstone(key) => drop(state.last.remove(key)),
-            _ => {}
-        }
-        self.handle(&mut state, WaitInput::Fact(fact.clone()));
-        state.followers.retain(|listener| listener(fact));
-    }
-
-    pub(super) fn tick(self: &Arc<Self>) {
-        let mut state = self.state();
-        if !state.waiters.is_empty() {
-            self.handle(&mut state, WaitInput::Tick);
-        }
-    }
-
-    fn handle(self: &Arc<Self>, state: &mut State, input: WaitInput) {
-        for output in state.waiters.handle(input, self.now_ms()) {
-            match output {
-                WaitOutput::Done(id) => state.answer(id, |_, _| Ok(())),
-                WaitOutput::TimedOut { id, reached } => {
-                    state.answer(id, |token, timeout| Err(WaitError::TimedOut { token, timeout, reached }));
-                }
-                WaitOutput::Ask(key) => {
-                    let shared = Arc::downgrade(self);
-                    self.ask(key, Arc::new(move |fact| shared.upgrade().is_some_and(|shared| shared.answered(fact))));
-                }
-                WaitOutput::Describe(topic) => self.describe_in(state, topic),
-            }
-        }
-    }
-
-    /// An answer for the waiters alone: followers ask for themselves.
-    fn answered(self: &Arc<Self>, fact: &Fact) -> bool {
-        let mut state = self.state();
-        self.handle(&mut state, WaitInput::Fact(fact.clone()));
-        true
-    }
-
-    pub(super) fn ask(&self, key: Key, listener: Listener) {
-        self.asker.committed(key, listener);
-    }
-
-    /// The answer goes to everybody.
-    pub(super) fn describe(self: &Arc<Self>, topic: String) {
-        self.describe_in(&mut self.state(), topic);
-    }
-
-    fn describe_in(self: &Arc<Self>, state: &mut State, name: String) {
-        state.topics.insert(name.clone());
-        let shared = Arc::downgrade(self);
-        let listener = move |fact: &Fact| {
-            shared.upgrade().is_some_and(|shared| {
-                shared.learn(fact);
-                true
-            })
-        };
-        self.asker.topic(name, Arc::new(listener));
-    }
-
-    pub(super) fn describe_again(self: &Arc<Self>) {
-        let mut state = self.state();
-        for topic in state.topics.clone() {
-            self.describe_in(&mut state, topic);
-        }
-    }
-
-    /// Tells everything that is known, then everything that comes.
-    pub(super) fn follow(&self, listener: Listener) {
-        let mut state = self.state();
-        state.waiters.gate().facts().iter().for_each(|fact| {
-            listener(fact);
-        });
-        state.followers.push(listener);
-    }
-
-    pub(super) fn take_catch_ups(&self) -> Vec<CatchingUp> {
-        std::mem::take(&mut self.state().catch_ups)
-    }
-
-    pub(super) fn count_record(&self) {
-        self.state().status.records += 1;
-    }
-
-    pub(super) fn count_unreadable(&self) {
-        self.state().status.unreadable += 1;
-    }
-
-    pub(super) fn failed(&self, error: &KafkaError) {
-        self.state().status.last_error = Some(error.to_string());
-    }
-}
-
-impl State {
-    /// Of the same position, the one that came last.
-    fn remember(&mut self, record: &Record) {
-        let last = self.last.entry(Key::of(record)).or_insert_with(|| record.repeated());
-        if (record.epoch, record.offset) >= (last.epoch, last.offset) {
-            *last = record.repeated();
-        }
-    }
-
-    fn answer(&mut self, id: WaitId, answer: impl FnOnce(Token, Duration) -> Result<(), WaitError>) {
-        if let Some(Waiting { token, timeout, answer: to }) = self.answers.remove(&id) {
-            // Nobody may wait for it any more.
-            drop(to.send(answer(token, timeout)));
-        }
     }
 }
 
@@ -396,22 +203,19 @@ impl Future for WaitFor {
 
 impl Drop for WaitFor {
     fn drop(&mut self) {
-        let mut state = self.shared.state();
-        if state.answers.remove(&self.id).is_some() {
-            self.shared.handle(&mut state, WaitInput::Cancel(self.id));
-        }
+        self.shared.cancel_wait(self.id);
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.is_ending.store(true, Ordering::Release);
+        self.shared.begin_to_end();
         let reader = self.reader.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if reader.is_some_and(|reader| reader.join().is_err()) {
             tracing::error!("the thread that read the commit log has panicked");
         }
         // Who still waits is told so.
-        self.shared.state().answers.clear();
+        self.shared.give_up_waits();
     }
 }
 
@@ -427,8 +231,4 @@ fn describe(reached: &[(String, Option<i64>)]) -> String {
         None => format!("of group {group:?} nothing is known"),
     };
     reached.iter().map(group).collect::<Vec<_>>().join(", ")
-}
-
-pub(super) fn milliseconds(duration: Duration) -> u64 {
-    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }

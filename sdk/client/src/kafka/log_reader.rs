@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tidegate_commit_log::{Key, Record};
 
-use super::commit_log::{CatchingUp, Shared};
+use super::shared::{CatchingUp, Shared};
 use super::{Error, REQUEST_TIMEOUT, observer};
 use crate::gate::Fact;
 

@@ -13,8 +13,9 @@ use rdkafka::message::{Message, OwnedMessage};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tidegate_commit_log::Partition;
 
-use super::commit_log::{CommitLog, milliseconds};
+use super::commit_log::CommitLog;
 use super::membership::{Change, Membership, not_committed};
+use super::shared::milliseconds;
 use super::wake::Wake;
 use super::{Error, asker::Listener};
 use crate::follower::{Follower, Input, Output, Report};
