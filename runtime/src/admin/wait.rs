@@ -63,16 +63,13 @@ async fn wait(State(process): State<Process>, Query(given): Query<Vec<(String, S
             let answer = json!({ "token": wait.token.to_string(), "groups": wait.groups, "seconds": seconds });
             Json(answer).into_response()
         }
-        Err(WaitFailed::NotWritten(error @ WaitError::TimedOut { .. })) => not_in_time(&error),
+        Err(WaitFailed::NotWritten(ref error @ WaitError::TimedOut { ref reached, .. })) => not_in_time(error, reached),
         Err(error) => refused(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }
 
-fn not_in_time(error: &WaitError) -> Response {
-    let reached: Map<String, Value> = match error {
-        WaitError::TimedOut { reached, .. } => reached.iter().map(|(group, at)| (group.clone(), json!(at))).collect(),
-        _ => Map::new(),
-    };
+fn not_in_time(error: &WaitError, reached: &[(String, Option<i64>)]) -> Response {
+    let reached: Map<String, Value> = reached.iter().map(|(group, at)| (group.clone(), json!(at))).collect();
     let answer = json!({ "error": error.to_string(), "reached": reached });
     (StatusCode::GATEWAY_TIMEOUT, Json(answer)).into_response()
 }

@@ -7,10 +7,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-
-use super::Failure;
 use tidegate_commit_log::Counts;
 
+use super::Failure;
 use crate::commit_log::Record;
 use crate::config::Config;
 use crate::kafka::{Seen, Tail, tail};
