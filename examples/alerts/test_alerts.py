@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +16,7 @@ import pytest
 from alerts import Alerts, StateFile
 from broker import Host, address, create, create_log, eventually, kafka, producer
 from confluent_kafka import KafkaError, Message
+from example import Process
 from schedule import Schedule, Settings, Starts, Subscription
 from ticks import Clock, Ticks
 from topic import Topic
@@ -195,37 +192,11 @@ def test_a_query_that_fails_waits_and_holds_nobody_else(caplog: pytest.LogCaptur
         stream.ask("DROP TABLE not_there_yet")
 
 
-class Process:
-    """The example as it is started by hand."""
-
-    def __init__(self, stream: Stream, folder: Path, *given: dict[str, Any]) -> None:
-        file = folder / "subscriptions.json"
-        file.write_text(json.dumps({"clock": "orig_message_ts", "late_seconds": 0.1, "subscriptions": given}))
-        self._output = folder / "output"
-        environment = {
-            **os.environ,
-            "KAFKA": address("TIDEGATE_TEST_KAFKA"),
-            "CLICKHOUSE": address("TIDEGATE_TEST_CLICKHOUSE"),
-            "COMMIT_LOG": stream.log,
-            "GROUP": "writers",
-            "TOPIC": stream.name,
-            "SUBSCRIPTIONS": str(file),
-            "STATE": str(folder / "state"),
-        }
-        with self._output.open("ab") as output, (folder / "errors").open("ab") as errors:
-            program = [sys.executable, str(Path(__file__).parent / "alerts.py")]
-            self._process = subprocess.Popen(program, env=environment, stdout=output, stderr=errors)
-
-    def said(self) -> list[dict[str, Any]]:
-        """Of all starts together."""
-        return [json.loads(line) for line in self._output.read_text().splitlines()]
-
-    def stop(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        self.wait(0)
-
-    def wait(self, status: int) -> None:
-        assert self._process.wait(30) == status
+def start(stream: Stream, folder: Path, *given: dict[str, Any]) -> Process:
+    file = folder / "subscriptions.json"
+    file.write_text(json.dumps({"clock": "orig_message_ts", "late_seconds": 0.1, "subscriptions": given}))
+    program, state = Path(__file__).parent / "alerts.py", folder / "state"
+    return Process(program, folder, log=stream.log, topic=stream.name, SUBSCRIPTIONS=str(file), STATE=str(state))
 
 
 def test_windows_go_on_where_they_were_when_it_is_started_again(tmp_path: Path) -> None:
@@ -233,14 +204,14 @@ def test_windows_go_on_where_they_were_when_it_is_started_again(tmp_path: Path) 
     subscription = {"name": "views", "query": stream.count, "step_seconds": 1, "above": 0}
     (tmp_path / "output").touch()
     for run in range(3):
-        process = Process(stream, tmp_path, subscription)
+        process = start(stream, tmp_path, subscription)
         known = len(process.said())
         eventually("it goes on", lambda: len(process.said()) > known)  # noqa: B023 -- it is over before the next
         message = stream.send(run % 2)
         stream.write(message)
         at = time_ms(message)
         eventually("the row is seen", lambda: process.said()[-1]["end"] * 1000 > at)  # noqa: B023 -- as above
-        process.stop()
+        process.end()
         # While nobody looks.
         stream.write(stream.send(run % 2))
     said = process.said()
@@ -252,7 +223,7 @@ def test_windows_go_on_where_they_were_when_it_is_started_again(tmp_path: Path) 
 
 def test_times_that_producers_give_are_refused(tmp_path: Path) -> None:
     stream = Stream("given-times", 1, "CreateTime")
-    process = Process(stream, tmp_path, {"name": "views", "query": stream.count, "step_seconds": 1, "above": 0})
+    process = start(stream, tmp_path, {"name": "views", "query": stream.count, "step_seconds": 1, "above": 0})
     process.wait(1)
     assert "error: the times of given-times are what its producers say\n\nhint: " in (tmp_path / "errors").read_text()
 

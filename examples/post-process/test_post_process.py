@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +11,7 @@ from typing import Any
 
 import pytest
 from broker import Host, address, consumer, create, create_log, eventually, send_messages
+from example import Process
 from post_process import Act, PostProcess
 
 from tidegate import Partition, Query, Reader, Unreachable
@@ -149,36 +146,14 @@ def test_what_waits_is_left_to_whoever_has_the_partition_next(caplog: pytest.Log
     assert of(0, acted) == expected(0, 0, 10) and of(1, acted) == expected(1, 0, 10)
 
 
-class Process:
-    """The example as it is started by hand."""
-
-    def __init__(self, stream: Stream, folder: Path) -> None:
-        self._output, self._errors = folder / "output", folder / "errors"
-        environment = {
-            **os.environ,
-            "KAFKA": address("TIDEGATE_TEST_KAFKA"),
-            "CLICKHOUSE": address("TIDEGATE_TEST_CLICKHOUSE"),
-            "COMMIT_LOG": stream.log,
-            "GROUP": "writers",
-            "TOPIC": stream.name,
-        }
-        with self._output.open("ab") as output, self._errors.open("ab") as errors:
-            program = [sys.executable, str(Path(__file__).parent / "post_process.py")]
-            self._process = subprocess.Popen(program, env=environment, stdout=output, stderr=errors)
-
-    def said(self) -> list[dict[str, Any]]:
-        """Of all starts together."""
-        return [json.loads(line) for line in self._output.read_text().splitlines()]
-
-    def end(self, sign: signal.Signals) -> None:
-        self._process.send_signal(sign)
-        assert self._process.wait(30) == 0, self._errors.read_text()
+def start(stream: Stream, folder: Path) -> Process:
+    return Process(Path(__file__).parent / "post_process.py", folder, log=stream.log, topic=stream.name)
 
 
 def test_it_ends_cleanly_when_it_is_told_to(tmp_path: Path) -> None:
     stream = Stream("started", 1)
     for sign, position in [(signal.SIGTERM, 5), (signal.SIGINT, 10)]:
-        process = Process(stream, tmp_path)
+        process = start(stream, tmp_path)
         stream.write(0, position)
         eventually("all are acted on", lambda: len(process.said()) >= position)  # noqa: B023 -- it is over before the next
         process.end(sign)

@@ -20,3 +20,11 @@ pub mod usage;
 pub mod variant;
 pub mod web;
 pub mod witness;
+
+/// For the asynchronous calls of a test: no threads.
+///
+/// # Panics
+/// If the system has no more to give.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime without threads")
+}

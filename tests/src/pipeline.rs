@@ -125,8 +125,7 @@ impl Bed {
         let topics =
             [(bed.topic(), partitions), (bed.commit_log(), 1), (bed.replacements(), 1), (bed.dead_letters(), 1)];
         let topics: Vec<(&str, i32)> = topics.iter().map(|(name, count)| (name.as_str(), *count)).collect();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(kafka::create_topics(&bed.kafka, &topics))?;
+        crate::runtime().block_on(kafka::create_topics(&bed.kafka, &topics))?;
         Ok(bed)
     }
 
@@ -198,6 +197,35 @@ state: {}-state
             self.globals,
             guest = self.guest,
         )
+    }
+
+    /// With a second pipeline `copy` of the same group, which writes to table `copy` of a cluster; `more` are lines of it.
+    pub fn config_with_copy(&self, cluster: &str, more: &str) -> String {
+        let copy = format!(
+            "  copy:
+    topic: {}
+    group: {}
+    module: {guest}
+    outputs: {{ {guest}: [copy] }}
+    workers: {}
+    {}
+    {more}
+    commit_log: {{ topic: {}, group: copy, heartbeat: 1s }}
+    replacements: {{ topic: {} }}
+    dead_letters: {{ topic: {} }}
+",
+            self.topic(),
+            self.group(),
+            self.workers,
+            self.more,
+            self.commit_log(),
+            self.replacements(),
+            self.dead_letters(),
+            guest = self.guest,
+        );
+        self.config()
+            .replace("pipelines:\n", &format!("  copy: {{ cluster: {cluster}, table: copy }}\npipelines:\n"))
+            .replace("admin: {", &format!("{copy}admin: {{"))
     }
 
     /// Starts a process of the pipeline.

@@ -182,7 +182,7 @@ impl Reading {
             consistency,
             timeout: Duration::from_secs(5),
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = crate::runtime();
         Ok(Self { reader: Reader::new(settings)?, runtime })
     }
 

@@ -99,8 +99,7 @@ impl Front {
             port: listener.local_addr()?.port(),
             shared: Arc::new(Mutex::new(Shared { acceptor: acceptor(server, clients)?, open: Vec::new() })),
         };
-        let (shared, runtime) =
-            (front.shared.clone(), tokio::runtime::Builder::new_current_thread().enable_all().build()?);
+        let (shared, runtime) = (front.shared.clone(), crate::runtime());
         std::thread::spawn(move || runtime.block_on(listen(listener, port, shared)));
         Ok(front)
     }

@@ -13,8 +13,8 @@ use tidegate::offset::Partition;
 use tidegate::outcome::Rewrite;
 use tidegate::sink::{Cost, Insert};
 use tidegate_rows::{Layout, encode, json, validate};
-use tidegate_tests::servers;
 use tidegate_tests::tidegate::wait_until;
+use tidegate_tests::{runtime, servers};
 
 /// For one rewrite.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -66,10 +66,6 @@ fn cluster(database: &str) -> Arc<Cluster> {
         password: Default::default(),
         timeout: Duration::from_secs(20),
     }))
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 #[test]

@@ -16,8 +16,8 @@ use tidegate_engines::{ClickHouse, Customs};
 use tidegate_tests::clickhouse::Database;
 use tidegate_tests::kafka::{self, Sender};
 use tidegate_tests::pipeline::Bed;
-use tidegate_tests::servers;
 use tidegate_tests::tidegate::wait_until;
+use tidegate_tests::{runtime, servers};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -128,10 +128,6 @@ impl Setup {
         let after = self.doctor(&[]);
         assert_eq!(after.status.code(), Some(0), "{}", String::from_utf8_lossy(&after.stdout));
     }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// Between these there is a number, a path or ClickHouse's own text.

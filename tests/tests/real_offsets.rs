@@ -199,28 +199,7 @@ fn real_what_a_pipeline_is_moved_over_is_skipped_for_ever_and_verify_names_it() 
 fn real_the_other_pipeline_of_the_group_stays_where_it_is() {
     let bed = Bed::new("paired", 1).unwrap();
     bed.database.run("CREATE TABLE copy AS poison").unwrap();
-    let copy = format!(
-        "  copy:
-    topic: {}
-    group: {}
-    module: poison
-    outputs: {{ poison: [copy] }}
-    {}
-    commit_log: {{ topic: {}, group: copy, heartbeat: 1s }}
-    replacements: {{ topic: {} }}
-    dead_letters: {{ topic: {} }}
-",
-        bed.topic(),
-        bed.group(),
-        bed.more,
-        bed.commit_log(),
-        bed.replacements(),
-        bed.dead_letters(),
-    );
-    let config = bed
-        .config()
-        .replace("pipelines:\n", "  copy: { cluster: main, table: copy }\npipelines:\n")
-        .replace("admin: {", &format!("{copy}admin: {{"));
+    let config = bed.config_with_copy("main", "");
     let run = |process: &str| {
         let tidegate = Tidegate::run(&bed.folder, process, &config).unwrap();
         let ends = kafka::ends(&bed.kafka, &bed.topic()).unwrap();
@@ -254,8 +233,7 @@ fn real_the_other_pipeline_of_the_group_stays_where_it_is() {
 fn real_a_move_that_fails_half_way_never_says_more_than_is_done() {
     let bed = Bed::new("halfway", 1).unwrap();
     bed.send((0..100).map(|id| (id, "row"))).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    tidegate_tests::runtime().block_on(async {
         let admin: AdminClient<DefaultClientContext> = kafka::config(&bed.kafka).create().unwrap();
         let narrow = NewTopic::new("halfway-narrow", 1, TopicReplication::Fixed(1)).set("max.message.bytes", "60");
         assert!(admin.create_topics(&[narrow], &AdminOptions::new()).await.unwrap()[0].is_ok());

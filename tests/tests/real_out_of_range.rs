@@ -18,8 +18,7 @@ fn lagging(name: &str, position: i64) -> Bed {
     wait_until(Duration::from_secs(60), || bed.is_done()).unwrap();
     assert_eq!(first.terminate().unwrap().code(), Some(143));
     bed.send((100..200).map(|id| (id, "row"))).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(kafka::delete_before(&bed.kafka, &bed.topic(), 0, position)).unwrap();
+    tidegate_tests::runtime().block_on(kafka::delete_before(&bed.kafka, &bed.topic(), 0, position)).unwrap();
     bed
 }
 

@@ -150,7 +150,7 @@ fn who_has_waited_reads_what_it_wrote() {
         let watching = scope.spawn(|| stage.watch());
         scope.spawn(|| stage.load());
         let trouble = scope.spawn(|| stage.trouble(first));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tidegate_tests::runtime();
         let all = futures::stream::iter(0..trials).map(|number| stage.trial(number, &writer, &log, &reader));
         let results: Vec<Trial> = runtime.block_on(all.buffer_unordered(AT_A_TIME).collect());
         let last = trouble.join().unwrap();

@@ -76,7 +76,7 @@ fn finish(bed: &Bed, tidegate: Tidegate) {
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    tidegate_tests::runtime().block_on(work)
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn a_replacement_right_behind_its_event_never_misses_it() {
     const TRIALS: u64 = 1000;
     const BURST: u64 = 25;
     let (kafka, database) = (servers::kafka(), tables("behind"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tidegate_tests::runtime();
     let topics = [("behind-in", 4), ("behind-replacements", 2), ("behind-dlq", 1)];
     runtime.block_on(kafka::create_topics(&kafka, &topics)).unwrap();
     let folder = servers::folder("behind");

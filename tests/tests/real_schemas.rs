@@ -13,7 +13,7 @@ use tidegate::sink::Insert;
 use tidegate_rows::{Layout, json};
 use tidegate_tests::clickhouse::Database;
 use tidegate_tests::processors::{self, Fixture, Processor};
-use tidegate_tests::servers;
+use tidegate_tests::{runtime, servers};
 
 /// Of rewrites, which are none here.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,10 +55,6 @@ fn table_of<'t>(tables: &'t [Table], processor: &Processor, output: &Output) -> 
         (missing, table.processor != processor.name, table.columns.len())
     };
     tables.iter().min_by_key(fit).expect("there are tables")
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 #[test]

@@ -15,31 +15,9 @@ const ALL: u64 = 60_000;
 
 /// Beside the bed's pipeline, `copy` writes the same rows to a table of its own, behind a proxy.
 fn config(bed: &Bed, proxy: &Proxy) -> String {
-    let copy = format!(
-        "  copy:
-    topic: {}
-    group: {}
-    module: poison
-    outputs: {{ poison: [copy] }}
-    workers: 1
-    batch: {{ rows: 3000, bytes: 8MiB, time: 500ms }}
-    {}
-    commit_log: {{ topic: {}, group: copy, heartbeat: 1s }}
-    replacements: {{ topic: {} }}
-    dead_letters: {{ topic: {} }}
-",
-        bed.topic(),
-        bed.group(),
-        bed.more,
-        bed.commit_log(),
-        bed.replacements(),
-        bed.dead_letters(),
-    );
     let far = format!("  far: {{ hosts: [\"{}\"], database: {}, timeout: 20s }}\n", proxy.url(), bed.database.name);
-    bed.config()
+    bed.config_with_copy("far", "batch: { rows: 3000, bytes: 8MiB, time: 500ms }")
         .replace("modules:\n", &format!("{far}modules:\n"))
-        .replace("pipelines:\n", "  copy: { cluster: far, table: copy }\npipelines:\n")
-        .replace("admin: {", &format!("{copy}admin: {{"))
 }
 
 struct Shared {

@@ -31,8 +31,7 @@ impl Metrics {
     fn new() -> Self {
         let bed = Bed::new("beside", 2).unwrap();
         let topics = [("storages-metrics", 2), ("storages-metrics-log", 1), ("storages-metrics-dlq", 1)];
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(kafka::create_topics(&bed.kafka, &topics)).unwrap();
+        tidegate_tests::runtime().block_on(kafka::create_topics(&bed.kafka, &topics)).unwrap();
         let far = servers::database("storages_far");
         for database in [&bed.database, &far] {
             database.run_all(include_str!("../../processors/generic-metrics/schema.sql")).unwrap();

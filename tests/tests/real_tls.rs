@@ -142,8 +142,7 @@ impl Secured {
     fn make_topics(&self, bed: &Bed) {
         let topics = [bed.topic(), bed.commit_log(), bed.replacements(), bed.dead_letters()];
         let topics: Vec<(&str, i32)> = topics.iter().map(|topic| (topic.as_str(), 1)).collect();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(kafka::create_topics(&self.kafka.bootstrap(), &topics)).unwrap();
+        tidegate_tests::runtime().block_on(kafka::create_topics(&self.kafka.bootstrap(), &topics)).unwrap();
     }
 
     /// What is sent in the clear arrives through TLS, dead letters and records of progress go back.

@@ -144,8 +144,7 @@ fn real_a_group_that_was_set_back_and_a_log_that_lost_records_are_told() {
     let record = tidegate::commit_log::Record::decode(&last.key, last.value.as_deref().unwrap(), None).unwrap();
     let begins = record.counts.unwrap().start.unwrap();
     assert!(begins >= 2000, "the second process began there: {begins}");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(kafka::delete_before(&bed.kafka, &bed.commit_log(), 0, last.offset)).unwrap();
+    tidegate_tests::runtime().block_on(kafka::delete_before(&bed.kafka, &bed.commit_log(), 0, last.offset)).unwrap();
     let told = assert_clean(&bed).out;
     let unknown = format!("not known  lost-in/0 [0..{begins})  what closes it is not in the log any more");
     assert!(told.contains(&unknown), "{told}");
@@ -216,7 +215,7 @@ fn real_tables_are_compared_as_far_as_they_can_be() {
     ] {
         database.run(&statement).unwrap();
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tidegate_tests::runtime();
     let of = |table: &str| match runtime.block_on(Comparable::of(database.cluster(), table)).unwrap() {
         Comparable::ByOffset(table) => format!("{:?} {}", table.keeps, table.engine),
         Comparable::BySum { rows, keeps } => format!("{keeps:?} sum {rows}"),

@@ -3,17 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::process::{Command, Output};
-
-use tidegate_tests::pipeline::Bed;
-use tidegate_tests::servers::built;
+use tidegate_tests::pipeline::{Answer, Bed};
 
 const MESSAGES: u64 = 3_000;
 
-fn wait(bed: &Bed, arguments: &[&str]) -> Output {
-    let file = bed.folder.join("wait.yaml");
-    std::fs::write(&file, bed.config().replace("{admin}", "127.0.0.1:0")).unwrap();
-    Command::new(built("tidegate")).arg("wait").arg(&file).args(arguments).output().unwrap()
+fn wait(bed: &Bed, arguments: &[&str]) -> Answer {
+    bed.command(&["wait"], arguments).unwrap()
 }
 
 #[test]
@@ -24,25 +19,23 @@ fn real_waiting_ends_when_the_rows_are_there() {
     let message = ["--topic", "waited-in", "--partition", "0", "--offset", &offset];
 
     let early = wait(&bed, &[&message[..], &["--timeout", "1500ms"]].concat());
-    let said = String::from_utf8_lossy(&early.stderr);
-    assert_eq!(early.status.code(), Some(1), "{said}");
+    assert_eq!(early.code, Some(1), "{}", early.err);
     let what =
         format!("waited-in/0@{MESSAGES} was not written within 1.5s: of group \"waited-group\" nothing is known");
-    assert!(said.contains(&what), "{said}");
+    assert!(early.err.contains(&what), "{}", early.err);
 
     let tidegate = bed.start("one").unwrap();
     let in_time = wait(&bed, &message);
     let written = bed.database.number("SELECT uniqExact(id) FROM poison").unwrap();
-    assert_eq!(in_time.status.code(), Some(0), "{}\n{}", String::from_utf8_lossy(&in_time.stderr), tidegate.log());
+    assert_eq!(in_time.code, Some(0), "{}\n{}", in_time.err, tidegate.log());
     assert_eq!(written, MESSAGES);
-    let printed = String::from_utf8_lossy(&in_time.stdout);
-    assert!(printed.starts_with(&format!("waited-in/0@{MESSAGES} is written by waited-group (")), "{printed}");
+    let written = format!("waited-in/0@{MESSAGES} is written by waited-group (");
+    assert!(in_time.out.starts_with(&written), "{}", in_time.out);
 
     let beyond = format!("waited-in/0@{}", MESSAGES + 1);
     let late = wait(&bed, &["--token", &beyond, "--group", "waited-group", "--timeout", "1s"]);
-    let said = String::from_utf8_lossy(&late.stderr);
-    assert_eq!(late.status.code(), Some(1), "{said}");
-    assert!(said.contains(&format!("group \"waited-group\" has come to {MESSAGES}")), "{said}");
+    assert_eq!(late.code, Some(1), "{}", late.err);
+    assert!(late.err.contains(&format!("group \"waited-group\" has come to {MESSAGES}")), "{}", late.err);
 
     for (wrong, why) in [
         (["--token", "waited-in/0@5", "--group", "others"], "those that do are of waited-group"),
@@ -50,9 +43,8 @@ fn real_waiting_ends_when_the_rows_are_there() {
         (["--token", "waited-in", "--timeout", "1s"], "a token is TOPIC/PARTITION@POSITION"),
     ] {
         let refused = wait(&bed, &wrong);
-        let said = String::from_utf8_lossy(&refused.stderr);
-        assert_eq!(refused.status.code(), Some(2), "{said}");
-        assert!(said.contains(why), "{said}");
+        assert_eq!(refused.code, Some(2), "{}", refused.err);
+        assert!(refused.err.contains(why), "{}", refused.err);
     }
     for (question, answer) in [
         (format!("topic=waited-in&partition=0&offset={offset}"), r#""groups":["waited-group"],"#),

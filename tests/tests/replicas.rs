@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::process::Command;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +17,8 @@ use tidegate_client::Consistency;
 use tidegate_tests::clickhouse::Database;
 use tidegate_tests::pipeline::Bed;
 use tidegate_tests::replicas::{Nodes, Reading, ask, cluster, hosts};
-use tidegate_tests::servers;
 use tidegate_tests::tidegate::{Tidegate, wait_until};
+use tidegate_tests::{runtime, servers};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Of one insert; a quorum has three quarters of it.
@@ -64,10 +63,6 @@ fn block(number: u8) -> Block {
     let mut builder = BlockBuilder::new();
     builder.append(&[number], 1);
     builder.finish(format!("block-{number}"), ["n".to_owned()].into())
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 fn insert(storage: &Storage, number: u8) -> Result<(), InsertError> {
@@ -301,16 +296,13 @@ fn replicas_are_looked_at_before_anything_is_written() {
         let config = bed.config().replace("  poison: { cluster: main, table: poison }\n", &lines.collect::<String>());
         config.replace("[poison]", &format!("[{}]", names.join(", ")))
     };
-    let file = bed.folder.join("look.yaml");
-    std::fs::write(&file, config(&storages).replace("{admin}", "127.0.0.1:0")).unwrap();
-    let output = Command::new(servers::built("tidegate")).arg("dry-run").arg(&file).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
+    let looked = bed.command_of(&config(&storages), &["dry-run"], &[]).unwrap();
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/consistency/dry-run.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(golden, &said).unwrap();
+        std::fs::write(golden, &looked.out).unwrap();
     }
-    assert_eq!(said, std::fs::read_to_string(golden).unwrap(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(looked.out, std::fs::read_to_string(golden).unwrap(), "{}", looked.err);
+    assert_eq!(looked.code, Some(4));
 
     let mut refused = Tidegate::run(&bed.folder, "refused", &config(&[("one_a", "quorum")])).unwrap();
     assert_eq!(refused.end().unwrap().code(), Some(4));

@@ -104,8 +104,7 @@ fn run(folder: &Path) -> Vec<String> {
     let topic = |suffix: &str| format!("{name}-{suffix}");
     let topics = TOPICS.map(|(suffix, partitions)| (topic(suffix), partitions));
     let topics: Vec<(&str, i32)> = topics.iter().map(|(name, partitions)| (name.as_str(), *partitions)).collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(kafka::create_topics(&kafka, &topics)).unwrap();
+    tidegate_tests::runtime().block_on(kafka::create_topics(&kafka, &topics)).unwrap();
     send(&kafka, &topic("in"), folder);
     let config = fs::read_to_string(folder.join("pipeline.yaml")).unwrap();
     let modules = servers::module("errors").parent().unwrap().display().to_string();
