@@ -1,5 +1,5 @@
 //! `tidegate doctor`: what will hurt at night. Looks at the brokers and clusters of a configuration as they are, and says
-//! what is wrong there with what mends it. `brokers` and `clusters` look; `topics`, `groups`, `tables` and `hosts` judge
+//! what is wrong there with what mends it. `brokers`, `logs` and `clusters` look; `topics`, `groups`, `tables` and `hosts` judge
 //! what was seen, and know no I/O.
 
 mod brokers;
@@ -7,6 +7,7 @@ mod clusters;
 mod finding;
 mod groups;
 mod hosts;
+mod logs;
 mod tables;
 mod topics;
 

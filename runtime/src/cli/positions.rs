@@ -6,10 +6,10 @@ use tidegate_commit_log::Key;
 
 use super::Failure;
 use crate::config::{Config, Pipeline};
-use crate::kafka::{Brokers, Bystander, Member, Seen, Standing, Tail, tail, topic_id};
+use crate::kafka::{Brokers, Bystander, Member, Standing, topic_id};
 use crate::offset::Partition;
 use crate::start::brokers;
-use crate::verify::{Account, Chosen, Ledger, Message, Subject};
+use crate::verify::{Account, Chosen, Ledger, Subject};
 
 /// A pipeline, its group in Kafka and its commit log.
 pub struct Place<'a> {
@@ -56,15 +56,7 @@ pub fn ledgers(brokers: &Brokers, pipelines: &[(&str, &Pipeline)]) -> Result<Led
 }
 
 fn ledger(brokers: &Brokers, topic: &str) -> Result<Ledger, Failure> {
-    let what = Tail { topic: topic.to_owned(), from_beginning: true, follow: false };
-    let mut ledger = Ledger::default();
-    let done = tail(brokers, &what, |seen| {
-        if let Seen::Message { partition, offset, timestamp_ms, key, value, time } = seen {
-            ledger.take(&Message { partition, offset, timestamp_ms, key, value, time });
-        }
-        true
-    });
-    done.map_err(|error| Failure::Unreachable(error.to_string()))?;
+    let ledger = Ledger::read(brokers, topic).map_err(|error| Failure::Unreachable(error.to_string()))?;
     if ledger.unreadable > 0 {
         let messages = ledger.unreadable;
         tracing::warn!(topic, messages, "messages that are no commit-log records were passed over");

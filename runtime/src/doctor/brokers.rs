@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::finding::{Check, Finding, Mend, Severity};
-use super::groups::{Progress, Reader};
+use super::groups::{self, Reader};
+use super::logs::{self, Reading, Told};
 use super::topics::{Kind, Surroundings, Use};
 use super::{Seen, hosts, not_looked_at, topics};
 use crate::clock::now_ms;
-use crate::commit_log::Record;
 use crate::config::{Config, Pipeline};
-use crate::kafka::sight::{Group, Position, Sight, Topic};
-use crate::kafka::{self, Brokers, Tail};
+use crate::kafka::Brokers;
+use crate::kafka::sight::{Position, Sight, Topic};
 use crate::start;
 
 /// What was found, and who writes.
@@ -22,12 +22,6 @@ pub(super) struct Looked {
     /// Members of each group on each topic.
     pub members: BTreeMap<(String, String), u64>,
 }
-
-/// The epoch and position of each topic, partition and group of a commit log.
-type Said = BTreeMap<(String, i32, String), (u64, i64)>;
-
-/// After a commit its record is on the way.
-const RECORD_ON_ITS_WAY: Duration = Duration::from_secs(2);
 
 /// What is at hand while looking.
 struct Look<'a> {
@@ -57,11 +51,11 @@ pub(super) fn look(config: &Config, worst_outage: Duration) -> Looked {
     let mut look = Look { config, brokers, sight, around, topics: BTreeMap::new(), looked: Looked::default() };
     look.looked.findings.extend(topics::brokers(&cluster, &look.around));
     look.at_topics();
-    for reader in config.readers() {
-        let readers: Vec<_> = reader.into_iter().map(|name| (name, &config.pipelines.value[name])).collect();
-        look.at_group(&readers);
-    }
-    look.at_clock();
+    let named = |name| config.pipelines.value.get_key_value(name).map(|(name, pipeline)| (name.as_str(), pipeline));
+    let readers = config.readers().into_iter().map(|reader| reader.into_iter().filter_map(named).collect());
+    let readings: Vec<_> = readers.filter_map(|pipelines| look.at_group(pipelines)).collect();
+    look.at_commit_logs(&readings);
+    look.at_clock(&readings);
     look.looked
 }
 
@@ -88,16 +82,17 @@ impl Look<'_> {
         self.looked.findings.extend(found);
     }
 
-    /// Pipelines that read a topic together.
-    fn at_group(&mut self, pipelines: &[(&str, &Pipeline)]) {
-        let (_, first) = pipelines[0];
+    /// Pipelines that read a topic together; none if the topic or the group cannot be looked at.
+    fn at_group<'a>(&mut self, pipelines: Vec<(&'a str, &'a Pipeline)>) -> Option<Reading<'a>> {
+        let (_, first) = *pipelines.first()?;
         let (group, name) = (first.group.as_str(), first.topic.value.as_str());
-        let Some(topic) = self.topics.get(name) else { return };
+        let topic = self.topics.get(name)?;
         let seen = match self.sight.group(group, topic) {
             Ok(seen) => seen,
             Err(cause) => {
                 let mend = format!("allow DESCRIBE on group {group} to the user of tidegate");
-                return self.looked.findings.push(not_looked_at(format!("group {group}"), &cause, &mend));
+                self.looked.findings.push(not_looked_at(format!("group {group}"), &cause, &mend));
+                return None;
             }
         };
         let client_id = self.config.kafka.properties.get("client.id").map(|property| property.value.value());
@@ -106,95 +101,42 @@ impl Look<'_> {
         let retention = topic.settings.as_ref().ok().and_then(topics::retention);
         let reader = Reader { bootstrap, group, topic: name, client_id, retention };
         let unread: Vec<_> = seen.partitions.iter().filter_map(next_unread).collect();
-        let mut found = reader.check(&seen, &self.sight.times(name, &unread), now_ms());
-        found.extend(self.at_commit_logs(&reader, pipelines, topic, &seen));
+        self.looked.findings.extend(reader.check(&seen, &self.sight.times(name, &unread), now_ms()));
         self.looked.seen.groups += 1;
-        self.looked.findings.extend(found);
-        let members = seen.members.map_or(0, |members| members.len() as u64);
+        let members = seen.members.as_ref().map_or(0, |members| members.len() as u64);
         self.looked.members.insert((group.to_owned(), name.to_owned()), members);
+        Some(Reading { pipelines, topic: topic.clone(), before: seen })
     }
 
-    fn at_commit_logs(
-        &self,
-        reader: &Reader<'_>,
-        pipelines: &[(&str, &Pipeline)],
-        topic: &Topic,
-        before: &Group,
-    ) -> Vec<Finding> {
-        let mut found = Vec::new();
-        for &(name, pipeline) in pipelines {
-            let Some(log) =
-                pipeline.commit_log.as_ref().filter(|log| self.topics.contains_key(log.topic.value.as_str()))
-            else {
-                continue;
-            };
-            let (log, heartbeat) = (log.topic.value.as_str(), log.heartbeat.0);
-            let of_log = pipeline.group_in_commit_log();
-            match self.progress(reader, (name, of_log), (log, heartbeat), topic, before) {
+    fn at_commit_logs(&mut self, readings: &[Reading<'_>]) {
+        let told = logs::told(&self.brokers, &self.sight, readings, |log| self.topics.contains_key(log));
+        for Told { reading, log, name, progress, .. } in told {
+            match progress {
                 Ok(progress) => {
-                    let is_read = before.members.as_ref().is_ok_and(|members| !members.is_empty());
-                    found.extend(reader.check_commit_log(log, of_log, is_read, &progress));
+                    let found =
+                        groups::check_commit_log(log, name, &reading.topic.name, reading.is_running(), &progress);
+                    self.looked.findings.extend(found);
                 }
                 Err(cause) => {
                     let mend = format!("allow READ on topic {log} to the user of tidegate");
-                    found.push(not_looked_at(format!("commit log {log}"), &cause, &mend));
+                    self.looked.findings.push(not_looked_at(format!("commit log {log}"), &cause, &mend));
                 }
-            }
-        }
-        found
-    }
-
-    /// What the log says, between two looks at the group. A process at work says a lost record again with the next
-    /// heartbeat, so the log is given that time.
-    fn progress(
-        &self,
-        reader: &Reader<'_>,
-        (pipeline, of_log): (&str, &str),
-        (log, heartbeat): (&str, Duration),
-        topic: &Topic,
-        before: &Group,
-    ) -> Result<Vec<Progress>, String> {
-        let mut patience = match &before.members {
-            Ok(members) if !members.is_empty() => vec![heartbeat + RECORD_ON_ITS_WAY],
-            _ => Vec::new(),
-        };
-        loop {
-            let said = said(&self.brokers, log)?;
-            let after = self.sight.group(reader.group, topic)?;
-            let one = |(before, after): (&Position, &Position)| {
-                let key = (reader.topic.to_owned(), before.number, of_log.to_owned());
-                Progress {
-                    partition: before.number,
-                    committed_before: place_of(before, pipeline),
-                    said: said.get(&key).map(|(_, position)| *position),
-                    committed_after: place_of(after, pipeline),
-                }
-            };
-            let progress: Vec<_> = before.partitions.iter().zip(&after.partitions).map(one).collect();
-            match patience.pop().filter(|_| progress.iter().any(|progress| progress.behind().is_some())) {
-                Some(wait) => std::thread::sleep(wait),
-                None => return Ok(progress),
             }
         }
     }
 
     /// The brokers' clock is seen in what they have stamped themselves.
-    fn at_clock(&mut self) {
-        let mut newest_ms = None;
-        for pipeline in self.config.pipelines.value.values() {
-            let Some(topic) = self.topics.get(pipeline.topic.value.as_str()) else { continue };
-            let stamped = |settings: &kafka::sight::Settings| {
-                settings.get("message.timestamp.type").is_some_and(|kind| kind == "LogAppendTime")
-            };
-            if topic.settings.as_ref().is_ok_and(stamped)
-                && let Ok(group) = self.sight.group(pipeline.group.as_str(), topic)
-            {
-                let last = group.partitions.iter().filter(|position| position.end > position.low);
-                let last: Vec<_> = last.map(|position| (position.number, position.end - 1)).collect();
-                newest_ms = newest_ms.max(self.sight.times(&topic.name, &last).into_values().max());
-            }
-        }
-        self.looked.findings.push(hosts::clock_of_brokers(self.around.bootstrap, newest_ms, now_ms()));
+    fn at_clock(&mut self, readings: &[Reading<'_>]) {
+        let is_stamped = |reading: &&Reading<'_>| {
+            let settings = reading.topic.settings.as_ref();
+            settings.is_ok_and(|all| all.get("message.timestamp.type").is_some_and(|kind| kind == "LogAppendTime"))
+        };
+        let newest_ms = readings.iter().filter(is_stamped).filter_map(|reading| {
+            let last = reading.before.partitions.iter().filter(|position| position.end > position.low);
+            let last: Vec<_> = last.map(|position| (position.number, position.end - 1)).collect();
+            self.sight.times(&reading.topic.name, &last).into_values().max()
+        });
+        self.looked.findings.push(hosts::clock_of_brokers(self.around.bootstrap, newest_ms.max(), now_ms()));
     }
 }
 
@@ -222,29 +164,8 @@ fn uses(config: &Config) -> Vec<Use> {
     uses
 }
 
-fn place_of(position: &Position, pipeline: &str) -> Option<i64> {
-    position.places.get(pipeline).copied().or(position.committed)
-}
-
 /// The message that the group reads next, where there is one.
 fn next_unread(position: &Position) -> Option<(i32, i64)> {
     let next = position.committed?.max(position.low);
     (next < position.end).then_some((position.number, next))
-}
-
-/// A record of a lower epoch, or of a lower position in the same, says nothing any more.
-fn said(brokers: &Brokers, log: &str) -> Result<Said, String> {
-    let mut said = Said::new();
-    let what = Tail { topic: log.to_owned(), from_beginning: true, follow: false };
-    let read = kafka::tail(brokers, &what, |seen| {
-        if let kafka::Seen::Message { key, value: Some(value), time, .. } = seen
-            && let Ok(Record { topic, partition, group, offset, epoch, .. }) = Record::decode(key, value, time)
-        {
-            let place = said.entry((topic, partition, group)).or_default();
-            *place = (*place).max((epoch, offset));
-        }
-        true
-    });
-    read.map_err(|error| error.to_string())?;
-    Ok(said)
 }

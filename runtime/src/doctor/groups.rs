@@ -98,35 +98,35 @@ impl Reader<'_> {
         let mend = super::finding::configured(bootstrap, topic, &wanted);
         Some(self.finding(Check::UnreadExpires, severity, found, mend))
     }
+}
 
-    /// What the commit log says of the group, under this name.
-    pub fn check_commit_log(&self, log: &str, name: &str, is_read: bool, progress: &[Progress]) -> Vec<Finding> {
-        let object = format!("commit log {log}, group {name}");
-        let finding = |check, severity, found, mend: String| Finding {
-            check,
-            severity,
-            object: object.clone(),
-            found,
-            mend: Mend::ByHand(mend),
+/// What a commit log says of a group, under this name, and of the topic that it reads. `is_read` where somebody does.
+pub fn check_commit_log(log: &str, name: &str, topic: &str, is_read: bool, progress: &[Progress]) -> Vec<Finding> {
+    let object = format!("commit log {log}, group {name}");
+    let finding = |check, severity, found, mend: String| Finding {
+        check,
+        severity,
+        object: object.clone(),
+        found,
+        mend: Mend::ByHand(mend),
+    };
+    let partition = |progress: &Progress| {
+        let at = format!("{topic}/{}", progress.partition);
+        if let Some((said, committed)) = progress.ahead() {
+            let found = format!("{at} is written up to {said}, and the group is at {committed}");
+            let mend = "start it: the log goes on with the next epoch, and readers downstream wait again";
+            return Some(finding(Check::CommitLogAhead, Severity::Error, found, mend.into()));
+        }
+        let (said, committed) = progress.behind()?;
+        let said = said.map_or("nothing is said".to_owned(), |said| format!("said to be written up to {said}"));
+        let found = format!("{at}: {said}, and the group is at {committed}");
+        let (severity, mend) = match is_read {
+            true => (Severity::Error, "restart the process that reads it: it says again what is committed"),
+            false => (Severity::Warning, "tidegate run CONFIG: it says again what is committed"),
         };
-        let partition = |progress: &Progress| {
-            let at = format!("{}/{}", self.topic, progress.partition);
-            if let Some((said, committed)) = progress.ahead() {
-                let found = format!("{at} is written up to {said}, and the group is at {committed}");
-                let mend = "start it: the log goes on with the next epoch, and readers downstream wait again";
-                return Some(finding(Check::CommitLogAhead, Severity::Error, found, mend.into()));
-            }
-            let (said, committed) = progress.behind()?;
-            let said = said.map_or("nothing is said".to_owned(), |said| format!("said to be written up to {said}"));
-            let found = format!("{at}: {said}, and the group is at {committed}");
-            let (severity, mend) = match is_read {
-                true => (Severity::Error, "restart the process that reads it: it says again what is committed"),
-                false => (Severity::Warning, "tidegate run CONFIG: it says again what is committed"),
-            };
-            Some(finding(Check::CommitLogBehind, severity, found, mend.into()))
-        };
-        progress.iter().filter_map(partition).collect()
-    }
+        Some(finding(Check::CommitLogBehind, severity, found, mend.into()))
+    };
+    progress.iter().filter_map(partition).collect()
 }
 
 impl Progress {
@@ -205,7 +205,7 @@ mod tests {
         let check = |before, said, after, is_read| {
             let progress =
                 Progress { partition: 0, committed_before: Some(before), said, committed_after: Some(after) };
-            let found = reader().check_commit_log("log", "g", is_read, &[progress]);
+            let found = check_commit_log("log", "g", "t", is_read, &[progress]);
             found.iter().map(|found| (found.check.id(), found.severity.as_str())).collect::<Vec<_>>()
         };
         assert_eq!(check(5, Some(5), 5, true), []);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use tidegate_commit_log::{Key, Record};
 
 use super::account::{Account, Said};
+use crate::kafka::{self, Brokers, Seen, Tail};
 
 /// All that a commit log has said.
 #[derive(Debug, Default)]
@@ -48,6 +49,22 @@ pub struct Chosen<'a> {
 }
 
 impl Ledger {
+    /// Reads a log to the end that is there now. Blocks.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(brokers: &Brokers, topic: &str) -> Result<Self, kafka::Error> {
+        let what = Tail { topic: topic.to_owned(), from_beginning: true, follow: false };
+        let mut ledger = Self::default();
+        kafka::tail(brokers, &what, |seen| {
+            if let Seen::Message { partition, offset, timestamp_ms, key, value, time } = seen {
+                ledger.take(&Message { partition, offset, timestamp_ms, key, value, time });
+            }
+            true
+        })?;
+        Ok(ledger)
+    }
+
     /// Takes the next message of its partition of the log.
     pub fn take(&mut self, message: &Message<'_>) {
         let read = self.read.entry(message.partition).or_default();
