@@ -104,8 +104,7 @@ fn partitions(count: i32) -> Result<(f64, f64)> {
 }
 
 fn create(kafka: &str, topics: &[(&str, i32)]) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(kafka::create_topics(kafka, topics))
+    tidegate_tests::runtime().block_on(kafka::create_topics(kafka, topics))
 }
 
 fn say(sender: &Sender, topic: &str, partition: i32, offset: i64) -> Result<()> {

@@ -20,9 +20,14 @@ pub struct Swapped {
     pub swaps: usize,
     /// Milliseconds from the end of the last call of a module to the end of the first call of the next, ascending.
     pub gaps_ms: Vec<f64>,
-    /// Milliseconds within which 99 % of the calls follow each other, as the metrics have it.
-    pub usual_gap_ms: f64,
+    /// Between any two calls.
+    pub usual: Gaps,
 }
+
+/// How long calls of a process were apart, as its metrics have it: the ends of their buckets in milliseconds, ascending, and
+/// how many are in each.
+#[derive(Debug)]
+pub struct Gaps(Vec<(f64, f64)>);
 
 /// Starts a process with all these messages before it, so that none waits for a sender, and swaps one time after the other;
 /// should it get to their end, more are sent until all swaps are done.
@@ -55,8 +60,8 @@ pub fn run(bed: &Bed, messages: u64, swaps: usize) -> Result<(Swapped, Tidegate)
     let gaps = history.iter().filter_map(|entry| Some(entry["gap_us"].as_f64()? / 1000.0));
     let mut gaps_ms: Vec<f64> = gaps.collect();
     gaps_ms.sort_by(f64::total_cmp);
-    let usual_gap_ms = usual_gap(&process.get("/metrics")?, 0.99);
-    Ok((Swapped { messages, swaps, gaps_ms, usual_gap_ms }, process))
+    let usual = Gaps::of(&process.get("/metrics")?);
+    Ok((Swapped { messages, swaps, gaps_ms, usual }, process))
 }
 
 /// # Errors
@@ -103,28 +108,64 @@ fn check(bed: &Bed, process: &Tidegate, messages: u64, swaps: usize) -> Result<(
          GROUP BY partition)",
     )?;
     ensure!(changes <= swaps as u64, "a partition changed its version {changes} times in {swaps} swaps");
-    ensure!(number("SELECT uniqExact(version) FROM variant")? == 2, "not both versions wrote rows");
+    let versions = number("SELECT uniqExact(version) FROM variant")?;
+    ensure!(versions == if swaps == 0 { 1 } else { 2 }, "{versions} versions wrote rows");
     let metrics = process.get("/metrics")?;
     let rebalances: Vec<_> = metrics.lines().filter(|line| line.starts_with("tidegate_rebalances_total{")).collect();
     ensure!(rebalances.len() == 1 && rebalances[0].ends_with(" 1"), "more than the first assignment: {rebalances:?}");
     Ok(())
 }
 
-/// The upper end of the bucket that has this share of the calls, milliseconds.
-fn usual_gap(metrics: &str, share: f64) -> f64 {
-    let buckets = metrics.lines().filter_map(|line| {
-        let rest = line.strip_prefix("tidegate_call_gap_seconds_bucket{le=\"")?;
-        Some((rest.split('"').next()?, rest.rsplit(' ').next()?.parse::<f64>().ok()?))
+impl Gaps {
+    fn of(metrics: &str) -> Self {
+        let mut before = 0.0;
+        let bucket = |line: &str| {
+            let rest = line.strip_prefix("tidegate_call_gap_seconds_bucket{le=\"")?;
+            let end = rest.split('"').next()?.parse().unwrap_or(f64::INFINITY);
+            let below: f64 = rest.rsplit(' ').next()?.parse().ok()?;
+            Some((end * 1000.0, below - std::mem::replace(&mut before, below)))
+        };
+        Self(metrics.lines().filter_map(bucket).collect())
+    }
+
+    /// The end of the bucket that this share of the gaps does not go beyond.
+    pub fn of_calls(&self, share: f64) -> f64 {
+        quantile(self.0.iter().copied(), share)
+    }
+
+    /// The end of the bucket of the gaps that this share of all moments falls into, at most: long gaps have more moments, so
+    /// whoever comes at any time meets them more often than calls do.
+    pub fn of_moments(&self, share: f64) -> f64 {
+        quantile(self.0.iter().map(|(end, count)| (*end, if *count > 0.0 { count * end } else { 0.0 })), share)
+    }
+}
+
+fn quantile(weights: impl Iterator<Item = (f64, f64)> + Clone, share: f64) -> f64 {
+    let all: f64 = weights.clone().map(|(_, weight)| weight).sum();
+    let mut below = 0.0;
+    let found = weights.into_iter().find(|(_, weight)| {
+        below += weight;
+        below >= all * share
     });
-    let buckets: Vec<_> = buckets.collect();
-    let all = buckets.last().map_or(0.0, |(_, count)| *count);
-    let end = buckets.iter().find(|(_, count)| *count >= all * share).map_or("+Inf", |(end, _)| end);
-    end.parse::<f64>().unwrap_or(f64::INFINITY) * 1000.0
+    found.map_or(f64::NAN, |(end, _)| end)
 }
 
 impl Swapped {
     /// Milliseconds of the gap that this share of the swaps stays below.
     pub fn gap_ms(&self, share: f64) -> f64 {
         self.gaps_ms.get(((self.gaps_ms.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or(f64::NAN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_fall_into_long_gaps_more_often_than_calls_do() {
+        let bucket = |end, below| format!("tidegate_call_gap_seconds_bucket{{le=\"{end}\",of=\"all\"}} {below}\n");
+        let gaps = Gaps::of(&[bucket("0.001", 90), bucket("0.1", 100), bucket("+Inf", 100)].concat());
+        assert_eq!((gaps.of_calls(0.5), gaps.of_calls(0.95), gaps.of_calls(1.0)), (1.0, 100.0, 100.0));
+        assert_eq!((gaps.of_moments(0.05), gaps.of_moments(0.5)), (1.0, 100.0));
     }
 }

@@ -282,6 +282,6 @@ fn swaps_under_load_lose_nothing() {
         "gaps: p50 {:.1} ms, max {:.1} ms; usual p99 {:.1} ms",
         seen.gap_ms(0.5),
         seen.gap_ms(1.0),
-        seen.usual_gap_ms
+        seen.usual.of_calls(0.99)
     );
 }
