@@ -39,6 +39,8 @@ pub struct First {
     pub fitted: Fitted,
     runs: Desired,
     state: State,
+    /// The fleet's last wish that is known, by its id.
+    wish: Option<String>,
     /// Why it is not the one that should run.
     instead: Option<String>,
 }
@@ -71,12 +73,13 @@ impl Control {
         }
         let ran = state.ran().next();
         let wish = state.desired.clone();
+        let known = wish.as_ref().map(|wish| wish.id.clone());
         let origins = wish.iter().map(|wish| Origin::of(&wish.source, &wish.digest));
         let ran = ran.filter(|_| wish.is_some()).map(|entry| Origin::of(&entry.source, &entry.digest));
         let mut refusal = None;
         for origin in origins.chain(ran).chain([configured]) {
             match self.loader.load(pipeline, &origin).await {
-                Ok(fitted) => return Ok(First::new(fitted, state, refusal)),
+                Ok(fitted) => return Ok(First::new(fitted, state, known, refusal)),
                 Err(error) => {
                     tracing::error!(pipeline, source = origin.source, %error, "module refused at the start");
                     refusal.get_or_insert(error);
@@ -146,13 +149,13 @@ pub struct AtWork {
 pub type Orders = (mpsc::UnboundedSender<Order>, mpsc::UnboundedReceiver<Order>);
 
 impl First {
-    fn new(fitted: Fitted, mut state: State, refusal: Option<Refusal>) -> Self {
-        let wish = state.desired.take().filter(|wish| wish.digest == fitted.digest());
-        let runs = wish.unwrap_or_else(|| Desired::new(&fitted.source, &fitted.digest(), Because::Configured));
+    fn new(fitted: Fitted, mut state: State, wish: Option<String>, refusal: Option<Refusal>) -> Self {
+        let desired = state.desired.take().filter(|desired| desired.digest == fitted.digest());
+        let runs = desired.unwrap_or_else(|| Desired::new(&fitted.source, &fitted.digest(), Because::Configured));
         if state.ran().next().is_none_or(|last| last.digest != runs.digest) {
             state.remember(Entry::of(&runs, Some(fitted.module.name()), None));
         }
-        Self { fitted, runs, state, instead: refusal.map(|refusal| refusal.to_string()) }
+        Self { fitted, runs, state, wish, instead: refusal.map(|refusal| refusal.to_string()) }
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Origin {
 pub struct Fitted {
     /// Where it came from: as it was asked for if that is watched, else as precisely as it was found.
     pub source: String,
+    /// Of a watched source, as it was before it was fetched: what changes after that is another module.
+    pub stamp: Option<Stamp>,
     pub module: Module,
     pub instance: InstanceConfig,
     pub routes: Arc<Routes>,
@@ -105,20 +107,20 @@ impl Loader {
         if !source.is_at_the_same_server(&of.source.value) {
             settings.auth = None;
         }
+        let stamp = self.stamp(pipeline, &origin.source).await;
         let Fetched { wasm, origin: found, .. } = source.fetch(&settings).await.map_err(Refusal::Fetch)?;
-        let watched =
-            of.watch && ModuleSource::parse(&origin.source, Path::new("/")).is_ok_and(|at| at.stamp().is_some());
-        let (asked, from) = (origin.source.clone(), if watched { origin.source.clone() } else { found.clone() });
+        let asked = origin.source.clone();
+        let from = if stamp.is_some() { asked.clone() } else { found.clone() };
         let (engine, cache) = (self.engine(of.interruption.into())?, self.cache.clone());
         tracing::debug!(pipeline, asked, found, "module fetched");
         let compiled = blocking(move || Module::compile(&engine, &wasm, &found, &cache)).await;
-        self.fit(pipeline, from, compiled.map_err(Refusal::Module)?).await
+        self.fit(pipeline, (from, stamp), compiled.map_err(Refusal::Module)?).await
     }
 
     /// Changes when a watched source may have changed; none for sources that are not watched.
-    pub fn stamp(&self, pipeline: &str, source: &str) -> Option<Stamp> {
-        let source = ModuleSource::parse(source, Path::new("/")).ok()?;
-        if self.module(pipeline).watch { source.stamp() } else { None }
+    pub async fn stamp(&self, pipeline: &str, source: &str) -> Option<Stamp> {
+        let source = ModuleSource::parse(source, Path::new("/")).ok().filter(|_| self.module(pipeline).watch)?;
+        blocking(move || source.stamp()).await
     }
 
     /// Makes the instances: after this, nothing can go wrong when the module is switched to.
@@ -165,7 +167,12 @@ impl Loader {
     }
 
     /// Compares the module's columns with the tables that the pipeline sends them to, and runs its self-test.
-    async fn fit(&self, name: &str, source: String, module: Module) -> Result<Fitted, Refusal> {
+    async fn fit(
+        &self,
+        name: &str,
+        (source, stamp): (String, Option<Stamp>),
+        module: Module,
+    ) -> Result<Fitted, Refusal> {
         let pipeline = &self.config.pipelines.value[name];
         let mismatch = |differences| {
             let name = module.name();
@@ -200,7 +207,7 @@ impl Loader {
         let limits = Limits { memory_bytes_max: of.memory.0 as usize, base: of.base.0, per_message: of.per_message.0 };
         let topics = vec![pipeline.topic.value.0.clone()];
         let instance = InstanceConfig { params: of.params.to_string(), topics, limits, layouts };
-        let fitted = Fitted { source, module, instance, routes: Arc::new(routes) };
+        let fitted = Fitted { source, stamp, module, instance, routes: Arc::new(routes) };
         let testing = fitted.clone();
         blocking(move || self_test(&testing.module, &testing.instance)).await.map_err(|error| {
             let name = fitted.module.name();

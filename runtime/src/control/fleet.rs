@@ -109,11 +109,9 @@ impl Fleet {
         self.said().desired.get(name).cloned()
     }
 
-    /// Every wish from now on.
-    pub fn follow(&self, name: &Name) -> mpsc::UnboundedReceiver<Desired> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.said().followers.insert(name.clone(), sender);
-        receiver
+    /// Every wish after the one with the id `known`.
+    pub fn follow(&self, name: &Name, known: Option<&str>) -> mpsc::UnboundedReceiver<Desired> {
+        self.said().follow(name, known)
     }
 
     /// Says what all processes of a pipeline should run.
@@ -185,6 +183,15 @@ impl Fleet {
 }
 
 impl Said {
+    fn follow(&mut self, name: &Name, known: Option<&str>) -> mpsc::UnboundedReceiver<Desired> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        if let Some(latest) = self.desired.get(name).filter(|latest| Some(latest.id.as_str()) != known) {
+            let _ = sender.send(latest.clone());
+        }
+        self.followers.insert(name.clone(), sender);
+        receiver
+    }
+
     /// Wishes are passed on when they are `news`.
     fn take(&mut self, key: &[u8], value: Option<&[u8]>, news: bool) {
         let Some((kind, name, member)) = std::str::from_utf8(key).ok().and_then(Name::of_key) else {
@@ -266,9 +273,8 @@ mod tests {
 
     #[test]
     fn the_last_wish_decides_and_only_news_is_passed_on() {
-        let (sender, mut followed) = mpsc::unbounded_channel();
         let mut said = Said::default();
-        said.followers.insert(name(), sender);
+        let mut followed = said.follow(&name(), None);
         let wishes = ["a", "b", "c"].map(|digest| Desired::new("file:m", digest, Because::Load));
         let key = name().key("desired", None);
         for (at, wish) in wishes.iter().enumerate() {
@@ -279,6 +285,14 @@ mod tests {
         assert_eq!(said.desired[&name()], wishes[2]);
         assert_eq!(followed.try_recv(), Ok(wishes[2].clone()));
         assert!(followed.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_wish_that_came_before_anybody_followed_is_passed_on_unless_it_is_known() {
+        let (mut said, wish) = (Said::default(), Desired::new("file:m", "a", Because::Load));
+        said.take(name().key("desired", None).as_bytes(), Some(&json(&wish)), true);
+        assert_eq!(said.follow(&name(), Some("an earlier one")).try_recv(), Ok(wish.clone()));
+        assert!(said.follow(&name(), Some(&wish.id)).try_recv().is_err());
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub(super) struct Keeping {
     expected: BTreeMap<String, (Fitted, oneshot::Sender<Result<View, String>>)>,
     why: Option<String>,
     looked: Looked,
+    /// Of the fleet, until keeping begins.
+    wishes: Option<mpsc::UnboundedReceiver<Desired>>,
     shown: watch::Sender<View>,
 }
 
@@ -68,19 +70,21 @@ const STAGE: &str = "processor";
 
 impl Keeping {
     pub(super) fn new(work: Work, first: First) -> (Self, watch::Receiver<View>) {
-        let First { fitted, runs, mut state, instead } = first;
+        let First { fitted, runs, mut state, wish, instead } = first;
         let number = work.switch.ready().number();
-        let looked = Looked { stamp: work.loader.stamp(&work.pipeline, &runs.source), changed: None };
         state.desired.get_or_insert_with(|| runs.clone());
         let now = Current { fitted, desired: runs, number };
         let (shown, view) = watch::channel(View::of(&work.pipeline, &now, &state, instead.clone()));
-        let keeping = Self { work, state, now, before: None, expected: BTreeMap::new(), why: instead, looked, shown };
-        keeping.keep_state();
-        (keeping, view)
+        let (expected, before) = (BTreeMap::new(), None);
+        let looked = Looked { stamp: now.fitted.stamp.clone(), changed: None };
+        // What is wished for, or changes, from here on is not missed, however long the disk takes for the first state.
+        let wishes = work.fleet.as_ref().map(|(fleet, name)| fleet.follow(name, wish.as_deref()));
+        (Self { work, state, now, before, expected, why: instead, looked, wishes, shown }, view)
     }
 
     pub(super) async fn keep(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
-        let mut wishes = self.work.fleet.as_ref().map(|(fleet, name)| fleet.follow(name));
+        self.keep_state().await;
+        let mut wishes = self.wishes.take();
         let (mut look, mut report) = (tokio::time::interval(LOOK), tokio::time::interval(REPORT));
         loop {
             let wish = async {
@@ -111,7 +115,7 @@ impl Keeping {
                 if let Some(entry) = entry {
                     entry.gap_us = u64::try_from(gap.as_micros()).ok();
                 }
-                self.keep_state();
+                self.keep_state().await;
             }
             Order::Tripped { number, verdict } if number == self.now.number => self.tripped(verdict).await,
             Order::Switched { .. } | Order::Tripped { .. } => {}
@@ -190,7 +194,7 @@ impl Keeping {
             Err(refusal) => {
                 let digest = origin.digest.clone().unwrap_or_default();
                 let why = refusal.to_string();
-                self.refused(&Desired::new(&origin.source, &digest, because), &why);
+                self.refused(&Desired::new(&origin.source, &digest, because), &why).await;
                 Err(why)
             }
         }
@@ -215,9 +219,9 @@ impl Keeping {
         let done = match fitted {
             Ok(fitted) => self.switch_to(desired, fitted).await,
             Err(why) => {
-                self.refused(&desired, &why);
+                self.refused(&desired, &why).await;
                 self.state.desired = Some(desired);
-                self.keep_state();
+                self.keep_state().await;
                 Err(why)
             }
         };
@@ -234,7 +238,7 @@ impl Keeping {
                 Ok(ready) => ready,
                 Err(refusal) => {
                     let why = refusal.to_string();
-                    self.refused(&desired, &why);
+                    self.refused(&desired, &why).await;
                     return Err(why);
                 }
             };
@@ -253,12 +257,17 @@ impl Keeping {
             let before = std::mem::replace(&mut self.now, Current { fitted, desired: desired.clone(), number });
             self.before = Some(before.fitted);
             self.state.remember(Entry::of(&desired, Some(self.now.fitted.module.name()), None));
-            self.looked = Looked { stamp: self.work.loader.stamp(&self.work.pipeline, &desired.source), changed: None };
+            let stamp = match desired.because {
+                // It was fetched some time ago, and its source has changed since.
+                Because::Breaker => self.stamp().await,
+                _ => self.now.fitted.stamp.clone(),
+            };
+            self.looked = Looked { stamp, changed: None };
         }
         self.now.desired = desired.clone();
         self.state.desired = Some(desired);
         self.why = None;
-        self.keep_state();
+        self.keep_state().await;
         Ok(())
     }
 
@@ -268,7 +277,7 @@ impl Keeping {
             (Verdict::RollBack(why), Some(before)) => {
                 tracing::error!(pipeline, digest, why, "the module is rolled back: it does too much harm");
                 let desired = Desired::new(&before.source, &before.digest(), Because::Breaker);
-                self.refused(&self.now.desired.clone(), &format!("rolled back: {why}"));
+                self.refused(&self.now.desired.clone(), &format!("rolled back: {why}")).await;
                 let done = self.switch_to(desired.clone(), before).await;
                 self.work.status.last_error(&format!("module {digest} was rolled back: {why}"));
                 if done.is_err() {
@@ -300,7 +309,7 @@ impl Keeping {
         if self.now.desired.pinned {
             return;
         }
-        let stamp = self.work.loader.stamp(&self.work.pipeline, &self.now.desired.source);
+        let stamp = self.stamp().await;
         if stamp.is_none() || stamp == self.looked.stamp {
             return;
         }
@@ -320,13 +329,18 @@ impl Keeping {
         }
     }
 
-    fn refused(&mut self, desired: &Desired, why: &str) {
+    /// Of the source that should run.
+    async fn stamp(&self) -> Option<Stamp> {
+        self.work.loader.stamp(&self.work.pipeline, &self.now.desired.source).await
+    }
+
+    async fn refused(&mut self, desired: &Desired, why: &str) {
         let pipeline = &self.work.pipeline;
         tracing::warn!(pipeline, source = desired.source, why, "module refused, the one that runs goes on");
         self.state.remember(Entry::of(desired, None, Some(why.to_owned())));
         self.why = Some(why.to_owned());
         self.work.status.last_error(&format!("module refused: {why}"));
-        self.keep_state();
+        self.keep_state().await;
     }
 
     async fn report(&self) {
@@ -343,8 +357,8 @@ impl Keeping {
         fleet.report(name, &report).await;
     }
 
-    fn keep_state(&self) {
-        self.work.folder.write(&self.work.pipeline, &self.state);
+    async fn keep_state(&self) {
+        self.work.folder.write(&self.work.pipeline, &self.state).await;
     }
 
     fn show(&self) -> View {

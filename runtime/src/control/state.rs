@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::now_ms;
+use crate::module_source::blocking;
 use crate::outcome::ModuleName;
 
 /// What a pipeline should run.
@@ -111,12 +112,15 @@ impl Folder {
         })
     }
 
-    /// Written beside and renamed, so that nobody reads half a file.
-    pub fn write(&self, pipeline: &str, state: &State) {
-        let file = self.file(pipeline);
-        if let Err(error) = replace(&file, state) {
-            tracing::warn!(file = %file.display(), %error, "module state not kept, a restart forgets the change");
-        }
+    /// Written beside and renamed, so that nobody reads half a file. A disk may take hundreds of milliseconds for it.
+    pub async fn write(&self, pipeline: &str, state: &State) {
+        let (file, state) = (self.file(pipeline), state.clone());
+        blocking(move || {
+            if let Err(error) = replace(&file, &state) {
+                tracing::warn!(file = %file.display(), %error, "module state not kept, a restart forgets the change");
+            }
+        })
+        .await;
     }
 
     fn file(&self, pipeline: &str) -> PathBuf {
