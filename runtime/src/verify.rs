@@ -21,7 +21,7 @@ use comparison::{Comparison, pieces};
 pub use account::{Account, Oddity, Said, Segment, State};
 pub use finding::{Finding, Kind, Rows, joined};
 pub use judge::{Expected, Verdict};
-pub use ledger::{Chosen, Ledger, Message};
+pub use ledger::{Chosen, Entry, Last, Ledger, Message};
 
 use crate::clickhouse::{self, Comparable, Keeps};
 use crate::offset::{Partition, Range};
@@ -223,7 +223,7 @@ mod tests {
 
     fn subject(said: Option<i64>, committed: Option<i64>, is_running: bool) -> Subject {
         let account = said.map(|position| {
-            let mut ledger = Ledger::default();
+            let mut ledger = Ledger::<Account>::default();
             let value = format!("{{\"offset\":{position}}}");
             let message = Message {
                 partition: 0,

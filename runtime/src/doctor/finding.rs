@@ -203,4 +203,13 @@ mod tests {
         assert!(mend.to_string().ends_with("--entity-name log --add-config cleanup.policy=compact"), "{mend}");
         assert!(!Mend::ByHand("DROP TABLE t".into()).is_safe());
     }
+
+    #[test]
+    fn every_check_is_in_the_documentation() {
+        let text = include_str!("../../../docs/doctor.md");
+        let rows: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).collect();
+        let documented: Vec<_> = rows.iter().map(|(id, _)| *id).collect();
+        let checks: Vec<_> = Check::ALL.iter().map(|check| check.id()).collect();
+        assert_eq!(documented, checks);
+    }
 }

@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_commit_log::{Key, Record};
+use tidegate_commit_log::{Counts, Key, Record};
 
 use super::account::{Account, Said};
 use crate::kafka::{self, Brokers, Seen, Tail};
 
-/// All that a commit log has said.
+/// All that a commit log has said, or with [`Last`] the last of it.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct Ledger<A = Account> {
     /// By what the records call their topic; `None` for records that do not.
-    accounts: BTreeMap<Key, BTreeMap<Option<String>, Account>>,
+    accounts: BTreeMap<Key, BTreeMap<Option<String>, A>>,
     read: BTreeMap<i32, Read>,
     /// Messages that are no records, passed over.
     pub unreadable: u64,
@@ -39,16 +39,50 @@ struct Read {
     removed: i64,
 }
 
+/// What is kept of the records of one topic, partition and group.
+pub trait Entry: Default {
+    fn take(&mut self, said: Said, counts: Option<Counts>);
+
+    /// What the last record said, by epoch and position.
+    fn last(&self) -> Option<Said>;
+}
+
+/// Nothing but the last record: for logs of any length.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Last(Option<Said>);
+
 /// The account of the topic that is there now, and what there is besides it.
 #[derive(Debug)]
-pub struct Chosen<'a> {
+pub struct Chosen<'a, A = Account> {
     /// None when no record is about this topic.
-    pub account: Option<&'a Account>,
+    pub account: Option<&'a A>,
     /// Ends of what is said of earlier topics of the same name, or of a topic without its id.
     pub others: Vec<(Option<&'a str>, i64)>,
 }
 
-impl Ledger {
+impl Entry for Account {
+    fn take(&mut self, said: Said, counts: Option<Counts>) {
+        self.take(said, counts);
+    }
+
+    fn last(&self) -> Option<Said> {
+        self.last
+    }
+}
+
+impl Entry for Last {
+    fn take(&mut self, said: Said, _: Option<Counts>) {
+        if self.0.is_none_or(|last| said.mark() >= last.mark()) {
+            self.0 = Some(said);
+        }
+    }
+
+    fn last(&self) -> Option<Said> {
+        self.0
+    }
+}
+
+impl<A: Entry> Ledger<A> {
     /// Reads a log to the end that is there now. Blocks.
     ///
     /// # Errors
@@ -100,16 +134,16 @@ impl Ledger {
 
     /// Once any record of a key names its topic by id, only those count that name the topic with `id`. Where nobody says
     /// which that is, those that were written last count.
-    pub fn choose(&self, key: &Key, id: Option<&str>) -> Chosen<'_> {
+    pub fn choose(&self, key: &Key, id: Option<&str>) -> Chosen<'_, A> {
         let Some(of_topic) = self.accounts.get(key) else { return Chosen { account: None, others: Vec::new() } };
         let named = of_topic.keys().any(Option::is_some);
         let chosen = match id {
             Some(id) if named => Some(Some(id.to_owned())),
-            _ => of_topic.iter().max_by_key(|(_, account)| account.last.map(Said::mark)).map(|(id, _)| id.clone()),
+            _ => of_topic.iter().max_by_key(|(_, account)| account.last().map(Said::mark)).map(|(id, _)| id.clone()),
         };
         let account = chosen.as_ref().and_then(|id| of_topic.get(id));
         let others = of_topic.iter().filter(|(id, _)| Some(*id) != chosen.as_ref());
-        let others = others.map(|(id, account)| (id.as_deref(), account.last.map_or(0, |last| last.position)));
+        let others = others.map(|(id, account)| (id.as_deref(), account.last().map_or(0, |last| last.position)));
         Chosen { account, others: others.collect() }
     }
 }
@@ -129,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_topic_made_anew_has_an_account_of_its_own() {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::<Account>::default();
         ledger.take(&message(0, "t:0:g", Some(r#"{"offset":90,"topic_id":"old"}"#)));
         ledger.take(&message(1, "t:0:g", Some(r#"{"offset":5,"epoch":1,"topic_id":"new"}"#)));
         let position = |id| {
@@ -143,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_tombstone_ends_an_account_and_nonsense_is_counted() {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::<Account>::default();
         ledger.take(&message(0, "t:0:g", Some(r#"{"offset":90}"#)));
         ledger.take(&message(1, "t:0:g", Some("{")));
         ledger.take(&message(2, "t", None));
