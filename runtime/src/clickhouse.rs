@@ -121,7 +121,7 @@ impl Cluster {
             Some(Column { name: text(name)?, kind: text(kind)?, default_kind: text(default_kind)? })
         };
         let columns: Option<Vec<_>> = rows.iter().map(column).collect();
-        columns.ok_or_else(|| self.unclear(format!("{rows:?}")))
+        columns.ok_or_else(|| self.unclear(Value::from(rows.concat()).to_string()))
     }
 
     /// A table's engine, by its name and in full; none where there is no such table.

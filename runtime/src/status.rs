@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::clock::now_ms;
 use crate::offset::Partition;
 use crate::outcome::ModuleName;
 
@@ -195,7 +196,7 @@ impl PipelineStatus {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    now_ms().unsigned_abs() / 1000
 }
 
 #[cfg(test)]

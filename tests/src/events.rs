@@ -57,8 +57,7 @@ pub struct Events {
 impl Default for Mix {
     fn default() -> Self {
         let day_ms = 86_400_000;
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let today_ms = now.as_millis() as i64 / day_ms * day_ms;
+        let today_ms = tidegate::clock::now_ms() / day_ms * day_ms;
         Self { median_bytes: 2048, bad: 0.005, replacements: 0.01, projects: 12, from_ms: today_ms - day_ms }
     }
 }

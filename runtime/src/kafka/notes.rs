@@ -5,8 +5,8 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::source::{GroupNote, LastCommit};
 
-/// What a group has committed, of each partition in the order of the coordinator's answer; none where it has committed
-/// nothing.
+/// What a group has committed, of each partition in the order in which they were asked for; none where it has
+/// committed nothing.
 ///
 /// # Errors
 /// The one that the coordinator has for a partition.
