@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 use tidegate_commit_log::{Key, Record};
 
 use super::shared::{CatchingUp, Shared};
@@ -24,7 +24,7 @@ pub(super) const GROUP: &str = "tidegate-commit-log-reader";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) struct LogReader {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Callbacks>,
     topic: String,
     shared: Arc<Shared>,
     /// How often partitions and topics are looked at.
@@ -32,6 +32,17 @@ pub(super) struct LogReader {
     partitions: usize,
     catching_up: Vec<CatchUp>,
 }
+
+/// Errors come by `poll` as well, which tells them; and the end of a partition, which comes again behind every record, is none.
+struct Callbacks;
+
+impl ClientContext for Callbacks {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "kafka client of a commit log");
+    }
+}
+
+impl ConsumerContext for Callbacks {}
 
 /// Somebody waits until the log is read to the end that it has now.
 struct CatchUp {
@@ -52,7 +63,7 @@ impl LogReader {
         // begins is the user's choice; a commit log is always read whole.
         config.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
         let failed = |cause| Error::Client { what: format!("commit log {topic:?}"), cause };
-        let consumer = config.create().map_err(failed)?;
+        let consumer = config.create_with_context(Callbacks).map_err(failed)?;
         Ok(Self { consumer, topic: topic.to_owned(), shared, refresh, partitions: 0, catching_up: Vec::new() })
     }
 
