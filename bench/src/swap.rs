@@ -12,7 +12,7 @@ const SWAPS_FOR_MEMORY: usize = 1000;
 /// A swap comes at any moment, and finds a pause there as often as every moment does: so it is held against the pauses of a
 /// run of its own without swaps, by how often a moment falls into them.
 pub fn measure(messages: u64) -> Result<Vec<Measured>> {
-    let (undisturbed, process) = swaps::run(&bed("undisturbed")?, messages * 3, 0)?;
+    let (undisturbed, process) = swaps::run(&bed("undisturbed")?, messages, 0)?;
     process.terminate()?;
     let bed = bed("swapped")?;
     let (seen, process) = swaps::run(&bed, messages, SWAPS)?;

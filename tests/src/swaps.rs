@@ -8,10 +8,13 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::pipeline::Bed;
-use crate::tidegate::{Tidegate, wait_until};
+use crate::tidegate::{Tidegate, look_every, wait_until};
 use crate::{kafka, variant};
 
 const PATIENCE: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_millis(10);
+/// As events are; smaller ones are read faster than they can be sent.
+const PAYLOAD_BYTES: usize = 1000;
 
 /// What was seen.
 #[derive(Debug)]
@@ -29,8 +32,8 @@ pub struct Swapped {
 #[derive(Debug)]
 pub struct Gaps(Vec<(f64, f64)>);
 
-/// Starts a process with all these messages before it, so that none waits for a sender, and swaps one time after the other;
-/// should it get to their end, more are sent until all swaps are done.
+/// Starts a process with all these messages before it, so that none waits for a sender, and swaps evenly over three quarters of
+/// them; should it get near to their end, more are sent until all swaps are done.
 ///
 /// # Errors
 /// If a message was lost or doubled, a partition went back to an earlier version, or anybody had to rebalance.
@@ -45,10 +48,13 @@ pub fn run(bed: &Bed, messages: u64, swaps: usize) -> Result<(Swapped, Tidegate)
     })?;
     let is_over = AtomicBool::new(false);
     let more = std::thread::scope(|scope| {
-        let sending = scope.spawn(|| send_more(&sender, bed, messages, &is_over));
+        let sending = scope.spawn(|| send_more(&sender, bed, &process, messages, &is_over));
         let swapped = (1..=swaps).try_for_each(|swap| {
+            let due = messages * 3 / 4 * swap as u64 / swaps as u64;
+            look_every(SOON, PATIENCE, || Ok(read_by(&process)? >= due))?;
             load(bed, &process, &files[swap % 2])?;
-            wait_until(PATIENCE, || Ok(history(bed, &process)?.last().is_some_and(|entry| entry["gap_us"].is_u64())))
+            let is_seen = || Ok(history(bed, &process)?.last().is_some_and(|entry| entry["gap_us"].is_u64()));
+            look_every(SOON, PATIENCE, is_seen)
         });
         is_over.store(true, Ordering::Release);
         swapped.and(sending.join().expect("the sender does not panic"))
@@ -73,24 +79,31 @@ pub fn load(bed: &Bed, process: &Tidegate, file: &Path) -> Result<()> {
 }
 
 fn send(sender: &kafka::Sender, bed: &Bed, messages: u64) -> Result<()> {
+    let payload = format!("{{\"padding\": \"{:PAYLOAD_BYTES$}\"}}", "");
     for number in 0..messages {
-        sender.send(Some((number % bed.partitions as u64) as i32), "k", Some(b"{}"))?;
+        sender.send(Some((number % bed.partitions as u64) as i32), "k", Some(payload.as_bytes()))?;
     }
     sender.flush()
 }
 
 /// Returns how many more there are.
-fn send_more(sender: &kafka::Sender, bed: &Bed, before: u64, is_over: &AtomicBool) -> Result<u64> {
+fn send_more(sender: &kafka::Sender, bed: &Bed, process: &Tidegate, before: u64, is_over: &AtomicBool) -> Result<u64> {
     let mut more = 0;
     while !is_over.load(Ordering::Acquire) {
-        let ahead = before + more - bed.database.number("SELECT count() FROM variant")?;
-        if ahead < before / 4 {
+        if before + more - read_by(process)? < before / 8 {
             send(sender, bed, before / 8)?;
             more += before / 8;
         }
         std::thread::park_timeout(Duration::from_millis(50));
     }
     Ok(more)
+}
+
+/// Messages that the process has read.
+fn read_by(process: &Tidegate) -> Result<u64> {
+    let metrics = process.get("/metrics")?;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("tidegate_messages_total{"));
+    Ok(line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0))
 }
 
 fn history(bed: &Bed, process: &Tidegate) -> Result<Vec<Value>> {

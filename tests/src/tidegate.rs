@@ -129,13 +129,21 @@ impl Drop for Tidegate {
 ///
 /// # Errors
 /// If it is not within the time; with what `done` said last.
-pub fn wait_until(limit: Duration, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+pub fn wait_until(limit: Duration, done: impl FnMut() -> Result<bool>) -> Result<()> {
+    look_every(Duration::from_millis(50), limit, done)
+}
+
+/// The same for what is over soon.
+///
+/// # Errors
+/// As above.
+pub fn look_every(pause: Duration, limit: Duration, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
     let started = Instant::now();
     while !done()? {
         if started.elapsed() > limit {
             bail!("not within {limit:?}");
         }
-        std::thread::park_timeout(Duration::from_millis(50));
+        std::thread::park_timeout(pause);
     }
     Ok(())
 }
