@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
 
 use tidegate_engines::{ClickHouse, Customs, Kafka, Launcher, Registry};
 
 use crate::clickhouse::Database;
 
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = std::env::temp_dir().join(format!("tidegate-tests-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id()));
+    remove_old(&std::env::temp_dir());
     std::fs::create_dir_all(&folder).expect("a folder for the servers");
     folder
 });
@@ -17,6 +19,10 @@ static KAFKA: LazyLock<Mutex<Kafka>> =
 static CLICKHOUSE: LazyLock<Mutex<ClickHouse>> =
     LazyLock::new(|| Mutex::new(own_clickhouse(&FOLDER.join("clickhouse"))));
 static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(|| Mutex::new(own_registry(&FOLDER.join("registry"))));
+
+const PREFIX: &str = "tidegate-tests-";
+/// What a program of tests leaves can be looked at for so long.
+const KEPT: Duration = Duration::from_secs(3600);
 
 /// `host:port` of the Kafka that all tests of a program share.
 pub fn kafka() -> String {
@@ -48,6 +54,23 @@ pub fn clickhouse_with(folder: &Path, customs: Customs) -> ClickHouse {
 /// `host:port` of the OCI registry that all tests of a program share.
 pub fn registry() -> String {
     REGISTRY.lock().expect("no test panics while it holds the registry").host()
+}
+
+/// Of programs that have ended: logs of brokers are large.
+fn remove_old(temporary: &Path) {
+    if !Path::new("/proc/self").exists() {
+        return;
+    }
+    for entry in std::fs::read_dir(temporary).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.parse::<u32>().ok());
+        let is_gone = process.is_some_and(|process| !Path::new("/proc").join(process.to_string()).exists());
+        let changed = entry.metadata().and_then(|metadata| metadata.modified());
+        if is_gone && changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > KEPT)) {
+            // Another program may be at it, too.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// A registry for a test that kills it.
