@@ -130,7 +130,7 @@ fn beyond(trials: &[Trial], seen: &[(Instant, BTreeMap<i32, i64>)]) -> Vec<Durat
 }
 
 #[test]
-fn who_has_waited_reads_what_it_wrote() {
+fn real_who_has_waited_reads_what_it_wrote() {
     let trials = std::env::var("TIDEGATE_TRIALS").map_or(2000, |count| count.parse().unwrap());
     let mut bed = Bed::new("read-back", PARTITIONS).unwrap();
     bed.batch = "{ rows: 5000, bytes: 8MiB, time: 100ms, inserts_in_flight: 1 }".into();

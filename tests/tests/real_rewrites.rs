@@ -76,7 +76,7 @@ fn merge(project: u64) -> Value {
 }
 
 #[test]
-fn a_replacement_right_behind_its_event_never_misses_it() {
+fn real_a_replacement_right_behind_its_event_never_misses_it() {
     const TRIALS: u64 = 1000;
     const BURST: u64 = 25;
     let (kafka, database) = (servers::kafka(), tables("behind"));
@@ -139,7 +139,7 @@ fn a_replacement_right_behind_its_event_never_misses_it() {
 }
 
 #[test]
-fn rows_before_a_rewrite_are_rewritten_and_rows_after_it_are_not() {
+fn real_rows_before_a_rewrite_are_rewritten_and_rows_after_it_are_not() {
     const MESSAGES: u64 = 4000;
     let is_rewrite = |id: u64| id % 101 == 100;
     let mut bed = Bed::new("between", 2).unwrap();
@@ -260,7 +260,7 @@ fn statement(rewrite: &Value) -> String {
 }
 
 #[test]
-fn hostile_text_stays_in_its_literal() {
+fn real_hostile_text_stays_in_its_literal() {
     const MESSAGES: usize = 10_000;
     let mut random = StdRng::seed_from_u64(7);
     let (texts, messages): (Vec<_>, Vec<_>) = (0..MESSAGES).map(|number| message(&mut random, number)).unzip();

@@ -28,7 +28,7 @@ impl Pair {
         let tables = [0, 1].map(|index: usize| Database::create(servers[index].port(), "hosts").unwrap());
         let urls = format!("{}\", \"{}", servers[0].url(), servers[1].url());
         let bed = Bed::at("hosts", 2, tables[0].clone(), urls).unwrap();
-        tables[1].run_all(include_str!("../guests/poison/schema.sql")).unwrap();
+        tables[1].run_all(include_str!("../../guests/poison/schema.sql")).unwrap();
         Self { servers, tables, bed, sent: 0 }
     }
 

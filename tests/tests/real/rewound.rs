@@ -81,7 +81,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 
 #[test]
 fn a_group_set_back_by_hand_closes_its_readers_until_the_rows_are_there_again() {
-    let mut bed = Bed::new("rewound", 1).unwrap();
+    let mut bed = Bed::new("set-back", 1).unwrap();
     bed.send((0..100).map(|id| (id, "row"))).unwrap();
     finish(&bed, bed.start("first").unwrap());
     let before = records(&bed);

@@ -34,7 +34,7 @@ impl Metrics {
         tidegate_tests::runtime().block_on(kafka::create_topics(&bed.kafka, &topics)).unwrap();
         let far = servers::database("storages_far");
         for database in [&bed.database, &far] {
-            database.run_all(include_str!("../../processors/generic-metrics/schema.sql")).unwrap();
+            database.run_all(include_str!("../../../processors/generic-metrics/schema.sql")).unwrap();
         }
         let port = servers::clickhouse().rsplit(':').next().unwrap().parse().unwrap();
         Self { bed, far, proxy: Proxy::before(port).unwrap() }

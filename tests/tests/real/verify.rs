@@ -180,10 +180,10 @@ fn real_a_table_that_merges_is_understood() {
 /// Rows of an earlier topic have the same offsets; the log says how far it went.
 #[test]
 fn real_a_topic_that_was_made_anew_is_not_mixed_with_the_one_before() {
-    let bed = Bed::new("anew", 1).unwrap();
+    let bed = Bed::new("made-anew", 1).unwrap();
     let earlier = r#"{"offset":700,"orig_message_ts":1.0,"received_p99":null,"topic_id":"earlier"}"#;
     let log = kafka::Sender::new(&bed.kafka, &bed.commit_log()).unwrap();
-    log.send(Some(0), "anew-in:0:anew-group", Some(earlier.as_bytes())).unwrap();
+    log.send(Some(0), "made-anew-in:0:made-anew-group", Some(earlier.as_bytes())).unwrap();
     log.flush().unwrap();
     bed.database.run("INSERT INTO poison SELECT number, 'a', NULL, 0, number FROM numbers(700)").unwrap();
     bed.send((0..600).map(|id| (id, "row"))).unwrap();
@@ -193,11 +193,11 @@ fn real_a_topic_that_was_made_anew_is_not_mixed_with_the_one_before() {
     bed.send((2000..2500).map(|id| (id, "row"))).unwrap();
     write_all(&bed, "third");
     let told = assert_clean(&bed).out;
-    let mixed = "not known  anew-in/0 [0..700)  the log has records of another topic of this name, earlier: rows of these \
+    let mixed = "not known  made-anew-in/0 [0..700)  the log has records of another topic of this name, earlier: rows of these \
         offsets cannot be told apart";
     assert!(told.contains(mixed), "{told}");
     bed.database.run("ALTER TABLE poison DELETE WHERE offset = 2345 SETTINGS mutations_sync = 2").unwrap();
-    assert_eq!(wrong(&bed), ["missing    anew-in/0@2345  storage poison  expected 1 row(s), found 0"]);
+    assert_eq!(wrong(&bed), ["missing    made-anew-in/0@2345  storage poison  expected 1 row(s), found 0"]);
 }
 
 /// What can be asked of a table is by its columns and by what its engine does with rows.

@@ -56,5 +56,6 @@ fn real_waiting_ends_when_the_rows_are_there() {
         let told = tidegate.get(&format!("/wait?{question}")).unwrap();
         assert!(told.contains(answer), "{told}");
     }
+    assert!(!tidegate.log().contains("ERROR"), "{}", tidegate.log());
     assert_eq!(tidegate.terminate().unwrap().code(), Some(143));
 }
