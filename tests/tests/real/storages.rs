@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tidegate::clock::now_ms;
 use tidegate_tests::clickhouse::Database;
 use tidegate_tests::kafka::{self, Sender};
 use tidegate_tests::pipeline::Bed;
@@ -121,7 +122,7 @@ impl Metrics {
 fn load(bed: &Bed, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<u64> {
     let metrics = Sender::new(&bed.kafka, "storages-metrics").unwrap();
     let orders = Sender::new(&bed.kafka, &bed.topic()).unwrap();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = now_ms() / 1000;
     std::thread::spawn(move || {
         let (started, mut id) = (Instant::now(), 0u64);
         while !stop.load(Ordering::Acquire) {
