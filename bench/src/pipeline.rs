@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::Value;
-use tidegate_tests::kafka::Sender;
+use tidegate_tests::kafka::{self, Sender};
 use tidegate_tests::pipeline::Bed;
 use tidegate_tests::tidegate::{Tidegate, wait_until};
 
@@ -13,7 +13,6 @@ use crate::cpu::median;
 
 pub fn measure(messages: u64) -> Result<Vec<Measured>> {
     let Through { cpu_us, seconds, most, early } = through("through", messages)?;
-    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let plain = |what: String, value, unit| Measured { what, value, bar: None, unit };
     Ok(vec![
         plain(format!("whole pipeline, 1 KiB, {messages} messages"), cpu_us, "CPU µs/message"),
@@ -21,48 +20,45 @@ pub fn measure(messages: u64) -> Result<Vec<Measured>> {
         Measured {
             what: "resident memory at most; 150 MiB + 3 × batch bytes".into(),
             value: mebibytes(most),
-            bar: Some(150.0 + 3.0 * 64.0),
+            bar: Some(RESIDENT_MIB_MAX),
             unit: "MiB",
         },
         plain("  in the first quarter".into(), mebibytes(early), "MiB"),
     ])
 }
 
-const ROUNDS: u64 = 3;
+const ROUNDS: u64 = 5;
+/// With batches of 64 MiB.
+const RESIDENT_MIB_MAX: f64 = 150.0 + 3.0 * 64.0;
 
-/// How messages are spread.
-#[derive(Clone, Copy)]
-struct Sent {
-    partitions: i32,
-    /// Successive messages to one partition: many, as producers send without keys, are large batches on the wire; with one,
-    /// as by keys, the batches are small, and librdkafka's own threads show what that alone costs.
-    at_a_time: u64,
-}
-
-/// The same messages in one partition and in many.
+/// The same messages in one partition and in many: many successive ones to a partition, as producers send without keys, are
+/// large batches on the wire; with each to the next, as by keys, batches are small, and librdkafka's own threads show what
+/// that alone costs.
 pub fn partitions(messages: u64) -> Result<Vec<Measured>> {
     let together = spread(messages, 500, "500 messages at a time")?;
     let apart = spread(messages, 1, "each message to the next partition")?;
     Ok(together.into_iter().chain(apart).collect())
 }
 
+/// Both topics are read at the same time by a process each: whatever else the machine does, it does it to both.
 fn spread(messages: u64, at_a_time: u64, how: &str) -> Result<Vec<Measured>> {
+    let of = |partitions| Stock::new(&format!("through-{at_a_time}-{partitions}"), partitions, at_a_time, messages);
+    let (one, many) = (of(1)?, of(200)?);
     let (mut ratios, mut fetching, mut rest, mut costs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        let of = |partitions| {
-            let name = format!("through-{at_a_time}-{partitions}-{round}");
-            reading(&name, Sent { partitions, at_a_time }, messages / ROUNDS)
-        };
-        let (one, many) = (of(1)?, of(200)?);
+    let (mut resident, mut resident_of_one) = (0, 0);
+    for _ in 0..ROUNDS {
+        let [one, many] = read([&one, &many])?;
         ratios.push(many.all_us / one.all_us);
         fetching.push(many.librdkafka_us / one.librdkafka_us);
         rest.push((many.all_us - many.librdkafka_us) / (one.all_us - one.librdkafka_us));
         costs.push(one.all_us);
+        resident = resident.max(many.resident);
+        resident_of_one = resident_of_one.max(one.resident);
     }
     let plain = |what: &str, value, unit| Measured { what: what.into(), value, bar: None, unit };
     Ok(vec![
         Measured {
-            what: format!("200 partitions / 1, {ROUNDS} × {} messages of 1 KiB, {how}", messages / ROUNDS),
+            what: format!("200 partitions / 1, {ROUNDS} × {messages} messages of 1 KiB, {how}"),
             value: median(ratios),
             bar: Some(1.15),
             unit: "×",
@@ -70,7 +66,22 @@ fn spread(messages: u64, at_a_time: u64, how: &str) -> Result<Vec<Measured>> {
         plain("  librdkafka's threads: fetch, check, unpack", median(fetching), "×"),
         plain("  everything else", median(rest), "×"),
         plain("  in one partition", median(costs), "CPU µs/message"),
+        Measured {
+            what: "  resident memory at most, 200 partitions; 150 MiB + 3 × batch bytes".into(),
+            value: mebibytes(resident),
+            bar: Some(RESIDENT_MIB_MAX),
+            unit: "MiB",
+        },
+        plain("  in one partition", mebibytes(resident_of_one), "MiB"),
     ])
+}
+
+/// A topic with all its messages: how many come at once is then not a matter of who is faster.
+struct Stock {
+    bed: Bed,
+    messages: u64,
+    /// CPU seconds until a process has its partitions, all and librdkafka's: to start is not the messages' share.
+    before: [f64; 2],
 }
 
 /// CPU of a message.
@@ -78,26 +89,64 @@ struct Reading {
     all_us: f64,
     /// Of that, in librdkafka's threads.
     librdkafka_us: f64,
+    /// Bytes at most.
+    resident: u64,
 }
 
-/// All messages are there before: how many come at once is then not a matter of who is faster. What it costs to start and to
-/// be given partitions is not the messages' share; it is that of a process before, which found nothing.
-fn reading(name: &str, sent: Sent, messages: u64) -> Result<Reading> {
-    let bed = bed(name, sent.partitions)?;
-    let (idle, before) = started(&bed, "idle")?;
-    idle.terminate()?;
-    let sender = Sender::new(&bed.kafka, &bed.topic())?;
-    for id in 0..messages {
-        let partition = (id / sent.at_a_time % sent.partitions as u64) as i32;
-        sender.send(Some(partition), "k", Some(payload(id).as_bytes()))?;
+impl Stock {
+    fn new(name: &str, partitions: i32, at_a_time: u64, messages: u64) -> Result<Self> {
+        let bed = bed(name, partitions)?;
+        let (idle, before) = started(&bed, "idle")?;
+        idle.terminate()?;
+        let sender = Sender::new(&bed.kafka, &bed.topic())?;
+        for id in 0..messages {
+            let partition = (id / at_a_time % partitions as u64) as i32;
+            sender.send(Some(partition), "k", Some(payload(id).as_bytes()))?;
+        }
+        sender.flush()?;
+        Ok(Self { bed, messages, before })
     }
-    sender.flush()?;
-    let tidegate = bed.start("one")?;
-    wait_until(10 * MINUTE, || bed.is_done())?;
-    let after = used(&tidegate);
-    tidegate.terminate()?;
-    let [all_us, librdkafka_us] = [0, 1].map(|index| (after[index] - before[index]) * 1e6 / messages as f64);
-    Ok(Reading { all_us, librdkafka_us })
+
+    /// From the beginning, with a group that nobody knows.
+    fn start(&self) -> Result<Tidegate> {
+        tidegate_tests::runtime().block_on(kafka::forget_group(&self.bed.kafka, &self.bed.group()))?;
+        self.bed.start("one")
+    }
+
+    fn reading(&self, tidegate: &Tidegate) -> Reading {
+        let after = used(tidegate);
+        let [all_us, librdkafka_us] =
+            [0, 1].map(|index| (after[index] - self.before[index]) * 1e6 / self.messages as f64);
+        Reading { all_us, librdkafka_us, resident: tidegate.usage().resident_bytes_at_most() }
+    }
+}
+
+/// Reads both to their ends.
+fn read(stocks: [&Stock; 2]) -> Result<[Reading; 2]> {
+    let [one, two] = stocks.map(Stock::start);
+    let processes = [one?, two?];
+    let mut readings = [None, None];
+    let started = Instant::now();
+    while readings.iter().any(Option::is_none) {
+        ensure!(started.elapsed() < 10 * MINUTE, "the topics are not read to their ends in ten minutes");
+        std::thread::sleep(LOOK_EVERY);
+        for ((stock, tidegate), reading) in stocks.iter().zip(&processes).zip(&mut readings) {
+            if reading.is_none() && stock.bed.is_done()? {
+                *reading = Some(stock.reading(tidegate));
+            }
+        }
+    }
+    for tidegate in processes {
+        tidegate.terminate()?;
+    }
+    Ok(readings.map(|reading| reading.expect("looked for above")))
+}
+
+/// Each look makes clients, on the same cores.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 /// What a run cost.

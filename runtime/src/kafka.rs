@@ -1,7 +1,8 @@
 //! Kafka: one thread that owns the consumer, commits, and publishing. The only home of `rdkafka`.
 //!
 //! ```text
-//! source     the poll thread: partition queues → MessageBatch, gated by credits
+//! source     the poll thread: its queue → MessageBatch, gated by credits
+//! queue      what librdkafka has read of all partitions held
 //! group      rebalances: positions resolved by us, drains before partitions go
 //! notes      what committed offsets carry beside them
 //! out_of_range  positions that are not in the topic any more

@@ -198,6 +198,18 @@ pub fn commit(bootstrap: &str, group: &str, topic: &str, partition: i32, positio
     consumer.commit(&list, CommitMode::Sync).context("committing")
 }
 
+/// Forgets the positions of a group that has no members.
+///
+/// # Errors
+/// If the broker refuses.
+pub async fn forget_group(bootstrap: &str, group: &str) -> Result<()> {
+    let admin: AdminClient<DefaultClientContext> = config(bootstrap).create()?;
+    for deleted in admin.delete_groups(&[group], &AdminOptions::new()).await? {
+        deleted.map_err(|(name, error)| anyhow::anyhow!("group {name}: {error}"))?;
+    }
+    Ok(())
+}
+
 /// Which broker leads a partition.
 ///
 /// # Errors

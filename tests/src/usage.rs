@@ -20,6 +20,14 @@ impl Usage {
         text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
     }
 
+    /// The most that was resident at any time.
+    pub fn resident_bytes_at_most(&self) -> u64 {
+        let text = std::fs::read_to_string(self.0.join("status")).unwrap_or_default();
+        let kibibytes =
+            text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kibibytes.unwrap_or(0) * 1024
+    }
+
     /// User and system time so far.
     pub fn cpu_seconds(&self) -> f64 {
         cpu_seconds(&self.0)

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::notes::last_commits;
-use super::queue::{Line, Queue};
+use super::queue::Queue;
 use super::trouble::Trouble;
 use super::{Error, Observers, REQUEST_TIMEOUT, Reset, Settings};
 use crate::message::Parts;
@@ -30,8 +30,8 @@ pub(super) struct Group {
     pub(super) runtime: Handle,
     /// Taken away at the end: the pipeline ends when nothing can come any more.
     events: Mutex<Option<mpsc::UnboundedSender<Event>>>,
-    /// Of the partitions held, those to be read; others may still be in it.
-    pub(super) line: Arc<Line>,
+    /// What librdkafka has read of the partitions held. From the beginning to the end of the client.
+    queue: Mutex<Option<Queue>>,
     held: Mutex<BTreeMap<i32, Held>>,
     failure: Mutex<Option<Error>>,
     /// Nothing is taken on any more.
@@ -52,7 +52,6 @@ pub(super) struct Drain {
 /// A partition that is ours.
 pub(super) struct Held {
     pub(super) assignment: Assignment,
-    pub(super) queue: Queue,
     /// Next offset to read.
     pub(super) position: i64,
     /// Next offset after what is committed.
@@ -80,8 +79,12 @@ impl Group {
         let topic = settings.topic.as_str().into();
         let (held, failure, events) = (Mutex::default(), Mutex::default(), Mutex::new(Some(events)));
         let (leaving, drain) = (AtomicBool::new(false), Drain::default());
-        let line = Arc::new(Line::new(std::thread::current()));
-        Self { settings, topic, observers, runtime, events, line, held, failure, leaving, drain, poll_interval_max }
+        let queue = Mutex::default();
+        Self { settings, topic, observers, runtime, events, queue, held, failure, leaving, drain, poll_interval_max }
+    }
+
+    pub(super) fn queue(&self) -> MutexGuard<'_, Option<Queue>> {
+        self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, BTreeMap<i32, Held>> {
@@ -161,11 +164,12 @@ impl Group {
     pub(super) fn let_go(&self, numbers: impl IntoIterator<Item = i32>) {
         let mut revoked = Vec::new();
         for number in numbers {
-            if let Some(gone) = self.held().remove(&number) {
-                let partition = self.partition(number);
-                self.observers.tell(|metrics, _| metrics.forget(&partition));
-                revoked.push((partition, gone.assignment));
-            }
+            let gone = self.held().remove(&number);
+            let Some(gone) = gone else { continue };
+            self.queue().iter_mut().for_each(|queue| queue.forget(number));
+            let partition = self.partition(number);
+            self.observers.tell(|metrics, _| metrics.forget(&partition));
+            revoked.push((partition, gone.assignment));
         }
         if !revoked.is_empty() {
             self.send(Event::Revoked(revoked));
@@ -194,15 +198,16 @@ impl Group {
         let mut assigned = Vec::new();
         for (number, position, committed) in positions {
             let partition = self.partition(number);
-            // SAFETY: the client is alive in its own callback; queues are dropped before the consumer is.
             let client = consumer.client().native_ptr();
-            let queue = unsafe { Queue::of(client, &self.topic, number, self.line.clone()) };
+            // SAFETY: the client is alive in its own callback, and the queue is its.
+            let goes_there =
+                self.queue().as_ref().and_then(|queue| unsafe { queue.take_in(client, &self.topic, number) });
             let set = list.set_partition_offset(&self.topic, number, Offset::Offset(position));
-            let (Some(queue), Ok(())) = (queue, set) else {
+            let (Some(()), Ok(())) = (goes_there, set) else {
                 return Err(Error::Read { topic: self.topic.to_string(), cause: "no queue to be had".into() });
             };
             let assignment = Assignment(ASSIGNMENTS.fetch_add(1, Ordering::Relaxed) + 1);
-            self.held().insert(number, Held { assignment, queue, position, committed: position });
+            self.held().insert(number, Held { assignment, position, committed: position });
             assigned.push(Assigned { partition, assignment, position, committed });
         }
         let partitions: Vec<_> = assigned.iter().map(|a| format!("{}@{}", a.partition, a.position)).collect();

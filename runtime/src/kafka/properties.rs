@@ -77,6 +77,8 @@ const PRODUCER_ONLY: &[&str] = &[
     "enable.gapless.guarantee",
     "enable.idempotence",
     "linger.ms",
+    // A consumer takes it for the least that `fetch.max.bytes` may be.
+    "message.max.bytes",
     "message.send.max.retries",
     "message.timeout.ms",
     "partitioner",

@@ -1,10 +1,9 @@
-//! A partition's own queue, read in batches. rust-rdkafka hides the pointer, so this holds its own handle; while it
-//! lives, the partition's messages go nowhere else.
+//! The queue of all partitions held, read in batches. rust-rdkafka has none that several partitions share, so this holds its
+//! own handle.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::Thread;
 
 use rdkafka::types::RDKafka;
@@ -12,31 +11,16 @@ use rdkafka_sys as sys;
 
 use crate::message::Parts;
 
-/// Must be dropped before its client.
+/// Messages of many partitions, those of each in order. librdkafka stops to fetch for all of them while this is full, so
+/// what it reads ahead does not grow with their number. Must be dropped before its client.
 pub(super) struct Queue {
     queue: NonNull<sys::rd_kafka_queue_t>,
-    /// What the callback points to.
-    place: Box<Place>,
+    /// The callback's argument: whom to wake.
+    _reader: Box<Thread>,
     /// Messages taken out of librdkafka's queue and not shown yet.
     in_hand: VecDeque<*mut sys::rd_kafka_message_t>,
     /// Where librdkafka puts them; empty between calls.
     taken: Vec<*mut sys::rd_kafka_message_t>,
-    /// As many were taken as were asked for: librdkafka may have more, and will not call.
-    has_more: bool,
-}
-
-/// The partitions that may have messages, in the order in which they are read. Asking a queue costs as much as reading a
-/// message, and of many partitions most have none at a time.
-pub(super) struct Line {
-    reader: Thread,
-    waiting: Mutex<VecDeque<i32>>,
-}
-
-/// Of a partition in the line. librdkafka's callback takes it, under its queue's lock, whenever something comes into the
-/// empty queue.
-struct Place {
-    line: Arc<Line>,
-    partition: i32,
 }
 
 /// An error that came instead of a message.
@@ -48,75 +32,61 @@ pub(super) struct QueueError {
 // SAFETY: librdkafka's queues and messages may be used from any thread, one at a time.
 unsafe impl Send for Queue {}
 
-impl Line {
-    /// `reader` is woken when messages arrive.
-    pub(super) fn new(reader: Thread) -> Self {
-        Self { reader, waiting: Mutex::default() }
-    }
-
-    /// Everybody in it.
-    pub(super) fn take(&self) -> VecDeque<i32> {
-        std::mem::take(&mut self.waiting())
-    }
-
-    /// Those that still wait come before those that came meanwhile.
-    pub(super) fn put_back(&self, mut still: VecDeque<i32>) {
-        let mut waiting = self.waiting();
-        still.append(&mut waiting);
-        *waiting = still;
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<i32>> {
-        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-impl Place {
-    fn wait(&self) {
-        self.line.waiting().push_back(self.partition);
-        self.line.reader.unpark();
-    }
-}
-
 impl Queue {
-    /// Takes the partition's messages away from the consumer's queue. It waits in the line when some arrive.
+    /// `reader` is woken when messages come into the empty queue.
     ///
     /// # Safety
     /// `client` must be a live consumer that outlives the queue.
-    pub(super) unsafe fn of(client: *mut RDKafka, topic: &str, partition: i32, line: Arc<Line>) -> Option<Self> {
-        let topic = CString::new(topic).ok()?;
-        // SAFETY: the client is alive by contract, the name ends with a zero byte.
-        let queue = unsafe { sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition) };
-        let queue = NonNull::new(queue)?;
-        let place = Box::new(Place { line, partition });
+    pub(super) unsafe fn new(client: *mut RDKafka, reader: Thread) -> Option<Self> {
+        // SAFETY: the client is alive by contract.
+        let queue = NonNull::new(unsafe { sys::rd_kafka_queue_new(client) })?;
+        let reader = Box::new(reader);
         // SAFETY: the queue was just given to us; the callback's argument lives in the box as long as `self`, and Drop
         // takes the callback away first.
         unsafe {
-            sys::rd_kafka_queue_forward(queue.as_ptr(), std::ptr::null_mut());
-            let argument = std::ptr::from_ref::<Place>(&place).cast_mut().cast::<c_void>();
+            let argument = std::ptr::from_ref::<Thread>(&reader).cast_mut().cast::<c_void>();
             sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(wake), argument);
         }
-        // What came before there was a callback is found without it.
-        place.wait();
-        Some(Self { queue, place, in_hand: VecDeque::new(), taken: Vec::new(), has_more: false })
+        Some(Self { queue, _reader: reader, in_hand: VecDeque::new(), taken: Vec::new() })
     }
 
-    /// Waits in the line, whether there are messages or not.
-    pub(super) fn wait(&self) {
-        self.place.wait();
+    /// A partition's messages come here from now on, and go to the consumer's own queue no more. `None` if there is no such
+    /// partition.
+    ///
+    /// # Safety
+    /// `client` must be that of the queue.
+    pub(super) unsafe fn take_in(&self, client: *mut RDKafka, topic: &str, partition: i32) -> Option<()> {
+        let topic = CString::new(topic).ok()?;
+        // SAFETY: the client is alive by contract, the name ends with a zero byte; the partition keeps what it is told
+        // without our handle.
+        unsafe {
+            let source = NonNull::new(sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition))?;
+            sys::rd_kafka_queue_forward(source.as_ptr(), self.queue.as_ptr());
+            sys::rd_kafka_queue_destroy(source.as_ptr());
+        }
+        Some(())
     }
 
-    /// Whether to wait in the line again: for what comes into the empty queue, the callback does.
-    pub(super) fn may_have_more(&self) -> bool {
-        !self.in_hand.is_empty() || self.has_more
+    /// Drops what is in hand of a partition that is given up; librdkafka drops what it still has.
+    pub(super) fn forget(&mut self, partition: i32) {
+        self.in_hand.retain(|message| {
+            // SAFETY: messages in hand are ours and alive until they are destroyed, here and once.
+            unsafe {
+                let stays = (**message).partition != partition;
+                if !stays {
+                    sys::rd_kafka_message_destroy(*message);
+                }
+                stays
+            }
+        });
     }
 
-    /// Shows what is there already, in order, until `take` says false: that message stays in hand, and is the first to be
-    /// shown next time. At most `count_max` messages leave librdkafka's queue. Returns how many were taken.
+    /// Shows what is there already with its partition's number, until `take` says false: that message stays in hand, and is
+    /// the first to be shown next time. At most `count_max` messages leave librdkafka's queue. Returns how many were taken.
     pub(super) fn read(
         &mut self,
         count_max: usize,
-        mut take: impl FnMut(Result<Parts<'_>, QueueError>) -> bool,
+        mut take: impl FnMut(i32, Result<Parts<'_>, QueueError>) -> bool,
     ) -> usize {
         if self.in_hand.is_empty() {
             self.refill(count_max);
@@ -125,7 +95,7 @@ impl Queue {
         while let Some(message) = self.in_hand.front() {
             // SAFETY: the message is ours until it is destroyed, here and once.
             unsafe {
-                if !take(parts(*message, &mut Vec::new())) {
+                if !take((**message).partition, parts(*message, &mut Vec::new())) {
                     break;
                 }
                 sys::rd_kafka_message_destroy(*message);
@@ -141,17 +111,15 @@ impl Queue {
         // SAFETY: the queue is alive and `taken` has room for `count_max` pointers.
         let count =
             unsafe { sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, self.taken.as_mut_ptr(), count_max) };
-        let count = usize::try_from(count).unwrap_or(0);
-        self.has_more = count == count_max;
-        self.in_hand.extend(&self.taken[..count]);
+        self.in_hand.extend(&self.taken[..usize::try_from(count).unwrap_or(0)]);
         self.taken.clear();
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        // SAFETY: the queue and the messages in hand are alive and ours; after the callback is gone nothing points into
-        // `place`.
+        // SAFETY: the queue and the messages in hand are alive and ours; after the callback is gone nothing points to
+        // `reader`.
         unsafe {
             for message in self.in_hand.drain(..) {
                 sys::rd_kafka_message_destroy(message);
@@ -162,10 +130,10 @@ impl Drop for Queue {
     }
 }
 
-/// SAFETY: `argument` is the place of a live [`Queue`].
+/// SAFETY: `argument` is the reader of a live [`Queue`].
 unsafe extern "C" fn wake(_client: *mut sys::rd_kafka_t, argument: *mut c_void) {
     // SAFETY: see above.
-    unsafe { &*argument.cast::<Place>() }.wait();
+    unsafe { &*argument.cast::<Thread>() }.unpark();
 }
 
 /// # Safety

@@ -1,4 +1,4 @@
-//! The poll thread: it owns the consumer, reads the partitions' queues into batches, and gives up when told.
+//! The poll thread: it owns the consumer, reads the queue of its partitions into batches, and gives up when told.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::committer::Committer;
 use super::group::{Callbacks, Group};
-use super::queue::QueueError;
+use super::queue::{Queue, QueueError};
 use super::trouble::Trouble;
 use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Brokers, Error, Observers, REQUEST_TIMEOUT, Role, Settings};
 use crate::credit::Credits;
@@ -49,17 +49,13 @@ struct Reader {
     reported: Instant,
 }
 
-/// What was read of one partition in its turn.
+/// What came of filling a batch.
 #[derive(Default)]
-struct Stretch {
+struct Filled {
     count: usize,
-    /// Next offset to read.
-    position: i64,
-    /// The next message needs another batch.
-    fills: bool,
-    /// There may be more to read.
-    more: bool,
-    failed: Option<QueueError>,
+    bytes: usize,
+    /// What came instead of a message, with the number of its partition.
+    failed: Option<(i32, QueueError)>,
 }
 
 /// Errors after which librdkafka goes on behind the messages it could not read.
@@ -70,7 +66,7 @@ const SKIPS: [sys::rd_kafka_resp_err_t; 5] = [
     sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE,
     sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_INVALID_MSG,
 ];
-/// Queues wake the thread; this is for what does not.
+/// The queue wakes the thread; this is for what does not.
 const PAUSE: Duration = Duration::from_millis(10);
 const POLL_INTERVAL: &str = "max.poll.interval.ms";
 const POLL_INTERVAL_MS: &str = "300000";
@@ -135,12 +131,14 @@ impl Reader {
                 ("session.timeout.ms", "45000"),
                 ("heartbeat.interval.ms", "3000"),
                 (POLL_INTERVAL, POLL_INTERVAL_MS),
+                // Of a partition, and of all that a broker sends in one answer: compressed, and several times that in memory.
                 ("fetch.message.max.bytes", "1048576"),
+                ("fetch.max.bytes", "1048576"),
                 ("fetch.wait.max.ms", "100"),
                 ("fetch.queue.backoff.ms", "10"),
                 ("queued.min.messages", "100000"),
-                // Per partition, since each has its own queue; two fetches.
-                ("queued.max.messages.kbytes", "2048"),
+                // Of all partitions, since they share a queue. What is left of it when more is asked for bridges the answer.
+                ("queued.max.messages.kbytes", "4096"),
                 ("check.crcs", "true"),
                 ("topic.metadata.refresh.interval.ms", "30000"),
             ],
@@ -159,13 +157,16 @@ impl Reader {
         consumer.subscribe(&[&group.topic]).map_err(client)?;
         let credits = Credits::new(settings.read_ahead_bytes);
         credits.wake_on_return(thread::current());
+        // SAFETY: the client was just made; the queue is dropped before it, by `leave` or `End`.
+        let queue = unsafe { Queue::new(consumer.client().native_ptr(), thread::current()) };
+        *group.queue() = Some(queue.ok_or_else(|| Error::Client("no queue to be had".into()))?);
         let consumer = Arc::new(consumer);
         Ok(Self { end: End(group.clone()), consumer, group, credits, stop, mean_bytes: 1024, reported: Instant::now() })
     }
 
     fn run(mut self) -> Result<(), Error> {
         while !self.stop.load(Ordering::Acquire) && self.group.failure().is_none() {
-            // Rebalances and errors come from here; messages of our queues never do.
+            // Rebalances and errors come from here; messages of our partitions never do.
             if let Some(Err(error)) = self.consumer.poll(Duration::ZERO) {
                 self.trouble(&error);
             }
@@ -180,73 +181,61 @@ impl Reader {
         self.leave()
     }
 
-    /// Reads what is there, every partition in the line once, as far as the credit goes: who got nothing is first next
-    /// time. False if there was nothing.
+    /// Reads a batch of what is there, as far as the credit goes. False if there was nothing.
     fn read(&mut self) -> bool {
-        let (mut batch, mut credit, mut any) = (MessageBatch::default(), self.credits.available(), false);
-        let mut line = self.group.line.take();
-        for _ in 0..line.len() {
-            let Some(number) = line.pop_front_if(|_| credit > 0) else { break };
-            let stretch = self.read_partition(number, &mut batch, &mut credit);
-            any |= stretch.count > 0;
-            if stretch.more {
-                line.push_back(number);
-            }
-            if stretch.fills {
-                self.send(std::mem::take(&mut batch));
-            }
-            if let Some(error) = stretch.failed {
-                self.partition_failed(number, stretch.position, &error);
-            }
+        let mut batch = MessageBatch::default();
+        let Filled { count, bytes, failed } = self.fill(&mut batch);
+        if let Some(mean) = bytes.checked_div(count) {
+            self.mean_bytes = (self.mean_bytes * 3 + mean).div_ceil(4).max(64);
         }
-        self.group.line.put_back(line);
         self.send(batch);
+        let any = count > 0 || failed.is_some();
+        if let Some((number, error)) = failed {
+            self.partition_failed(number, &error);
+        }
         any
     }
 
     /// Reads until the batch is full, the credit is used up, or something failed: what comes after a failure is not read
     /// before it is dealt with.
-    fn read_partition(&mut self, number: i32, batch: &mut MessageBatch, credit: &mut usize) -> Stretch {
-        let group = self.group.clone();
-        let mut all = group.held();
-        let mut stretch = Stretch::default();
-        let Some(held) = all.get_mut(&number) else { return stretch };
-        stretch.position = held.position;
-        let room = BATCH_BYTES_MAX.saturating_sub(batch.payloads.len()).max(self.mean_bytes);
-        let count_max = (room / self.mean_bytes).clamp(1, BATCH_MESSAGES_MAX);
-        let mut bytes = 0;
-        batch.begin_run(group.partition(number), held.assignment, held.position);
-        held.queue.read(count_max, |next| {
-            if stretch.failed.is_some() || *credit == 0 {
+    fn fill(&self, batch: &mut MessageBatch) -> Filled {
+        let (group, mut queue, mut all) = (&self.group, self.group.queue(), self.group.held());
+        let (mut filled, mut credit, mut run) = (Filled::default(), self.credits.available(), None);
+        let Some(queue) = &mut *queue else { return filled };
+        let count_max = (BATCH_BYTES_MAX / self.mean_bytes).clamp(1, BATCH_MESSAGES_MAX);
+        queue.read(count_max, |number, next| {
+            if filled.failed.is_some() || credit == 0 {
                 return false;
             }
-            match next {
-                Ok(message) if !group.selects(&message) => {
-                    (stretch.position, stretch.count) = (message.offset + 1, stretch.count + 1);
-                    batch.pass_over(message.offset, message.timestamp_ms);
+            // Somebody else reads what is not held any more.
+            let Some(held) = all.get_mut(&number) else { return true };
+            let message = match next {
+                Ok(message) => message,
+                Err(error) => {
+                    filled.failed = Some((number, error));
+                    return true;
                 }
-                Ok(message) => {
-                    let more = message.payload.map_or(0, <[u8]>::len);
-                    let too_much = batch.payloads.len() + more > BATCH_BYTES_MAX || batch.len() >= BATCH_MESSAGES_MAX;
-                    stretch.fills = too_much && !batch.is_empty();
-                    if stretch.fills {
-                        return false;
-                    }
-                    bytes += more;
-                    *credit = credit.saturating_sub(message.held_bytes());
-                    (stretch.position, stretch.count) = (message.offset + 1, stretch.count + 1);
-                    batch.push(message);
-                }
-                Err(error) => stretch.failed = Some(error),
+            };
+            let selected = group.selects(&message);
+            let more = message.payload.map_or(0, <[u8]>::len);
+            let too_much = batch.payloads.len() + more > BATCH_BYTES_MAX || batch.len() >= BATCH_MESSAGES_MAX;
+            if selected && too_much && !batch.is_empty() {
+                return false;
+            }
+            if run.replace(number) != Some(number) {
+                batch.begin_run(group.partition(number), held.assignment, held.position);
+            }
+            (held.position, filled.count) = (message.offset + 1, filled.count + 1);
+            if selected {
+                filled.bytes += more;
+                credit = credit.saturating_sub(message.held_bytes());
+                batch.push(message);
+            } else {
+                batch.pass_over(message.offset, message.timestamp_ms);
             }
             true
         });
-        held.position = stretch.position;
-        stretch.more = held.queue.may_have_more();
-        if let Some(mean) = bytes.checked_div(stretch.count) {
-            self.mean_bytes = (self.mean_bytes * 3 + mean).div_ceil(4).max(64);
-        }
-        stretch
+        filled
     }
 
     fn send(&self, mut batch: MessageBatch) {
@@ -260,8 +249,9 @@ impl Reader {
         self.group.send(Event::Messages(batch));
     }
 
-    fn partition_failed(&self, number: i32, position: i64, error: &QueueError) {
+    fn partition_failed(&self, number: i32, error: &QueueError) {
         let partition = self.group.partition(number);
+        let position = self.group.held().get(&number).map_or(-1, |held| held.position);
         if error.code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET {
             if let Err(error) = self.group.out_of_range(&self.consumer, number) {
                 self.group.fail(error);
@@ -294,8 +284,6 @@ impl Reader {
         let observers = &self.group.observers;
         observers.tell(|metrics, _| metrics.in_flight(self.credits.in_flight()));
         for (number, held) in &*self.group.held() {
-            // Should a callback ever have been missed, its partition is looked into all the same.
-            held.queue.wait();
             let partition = self.group.partition(*number);
             let end = super::topics::cached_end(&self.consumer, &self.group.topic, *number);
             observers.tell(|metrics, status| {
@@ -314,6 +302,8 @@ impl Reader {
         let drained = drain(&consumer, &group);
         let held: Vec<i32> = group.held().keys().copied().collect();
         group.let_go(held);
+        // The client waits for its end.
+        group.queue().take();
         // A commit may be on its way with a reference of its own; the client must end on this thread.
         drop_last(consumer);
         drop(end);
@@ -369,12 +359,13 @@ fn drop_last<T>(mut shared: Arc<T>) {
     std::mem::forget(shared);
 }
 
-/// The end of the thread, be it by a panic: queues go before their client, and nothing comes any more.
+/// The end of the thread, be it by a panic: the queue goes before its client, and nothing comes any more.
 struct End(Arc<Group>);
 
 impl Drop for End {
     fn drop(&mut self) {
         self.0.held().clear();
+        self.0.queue().take();
         self.0.end();
     }
 }

@@ -98,6 +98,47 @@ async fn a_drain_ends_at_once_when_the_group_has_thrown_us_out() {
     drop(unanswered);
 }
 
+/// Of a partition that goes and comes back, some messages were taken from librdkafka and not read: they are not what is next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_comes_back_is_read_from_its_position() {
+    let (_broker, brokers) = broker(2);
+    let mut first = source(&brokers, 100_000);
+    publish(&brokers, std::iter::repeat_n(vec![b'x'; 10], 40)).await;
+    let mut kept: Vec<MessageBatch> = Vec::new();
+    while kept.iter().map(MessageBatch::len).sum::<usize>() < 40 {
+        kept.push(next(&mut first.events, messages).await);
+    }
+    // The credit ends after three or four of these; all are taken at once.
+    publish(&brokers, std::iter::repeat_n(vec![b'x'; 30_000], 100)).await;
+    kept.push(next(&mut first.events, messages).await);
+
+    let mut second = source(&brokers, 1000);
+    let gone = loop {
+        match timeout(SOON, first.events.recv()).await.expect("nothing is revoked").unwrap() {
+            Event::Flush(flush) => flush.done.send(()).unwrap(),
+            Event::Revoked(gone) => break gone[0].0.clone(),
+            _ => {}
+        }
+    };
+    second.stopper.stop();
+    while let Some(event) = timeout(SOON, second.events.recv()).await.expect("the second does not stop") {
+        if let Event::Flush(flush) = event {
+            flush.done.send(()).unwrap();
+        }
+    }
+    let is_back =
+        |event| if let Event::Assigned(list) = event { list.into_iter().find(|a| a.partition == gone) } else { None };
+    let back = next(&mut first.events, is_back).await;
+    drop(kept);
+    let first_of = |batch: MessageBatch| {
+        let run = batch.runs.iter().find(|run| run.assignment == back.assignment)?.clone();
+        let offset = batch.iter().find(|message| *message.partition == gone)?.offset;
+        Some((run.start, offset))
+    };
+    let (start, offset) = next(&mut first.events, |event| first_of(messages(event)?)).await;
+    assert_eq!((back.position, start, offset), (0, 0, 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_exceeds_the_credit_by_one_message_at_most_when_sizes_jump() {
     const READ_AHEAD: usize = 100_000;

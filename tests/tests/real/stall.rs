@@ -18,17 +18,20 @@ use tidegate_tests::witness::Witness;
 /// 150 MiB + 3 × the configured batch bytes (8 MiB).
 const RESIDENT_BYTES_MAX: u64 = (150 + 3 * 8) << 20;
 
+/// A note of `words` words of 16 bytes. Does not compress much: what is fetched would be many times larger in memory.
+fn order(id: u64, words: u64) -> String {
+    let word = |i: u64| format!("{:016x}", (id * words + i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let note: String = (0..words).map(word).collect();
+    format!("{{\"version\": 1, \"id\": {id}, \"do\": \"row\", \"note\": \"{note}\"}}")
+}
+
 /// Sends until told to stop, about 5000 messages of 1 KiB a second.
 fn load(bed: &Bed, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<u64> {
     let (sender, partitions) = (Sender::new(&bed.kafka, &bed.topic()).unwrap(), bed.partitions as u64);
     std::thread::spawn(move || {
         let (started, mut id) = (Instant::now(), 0u64);
         while !stop.load(Ordering::Acquire) {
-            // Does not compress much: what is fetched would be many times larger in memory.
-            let noise = |i: u64| format!("{:016x}", (id * 57 + i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            let note: String = (0..57).map(noise).collect();
-            let payload = format!("{{\"version\": 1, \"id\": {id}, \"do\": \"row\", \"note\": \"{note}\"}}");
-            sender.send(Some((id % partitions) as i32), "k", Some(payload.as_bytes())).unwrap();
+            sender.send(Some((id % partitions) as i32), "k", Some(order(id, 57).as_bytes())).unwrap();
             id += 1;
             let due = Duration::from_micros(id * 200);
             if let Some(ahead) = due.checked_sub(started.elapsed()).filter(|ahead| *ahead > Duration::from_millis(5)) {
@@ -117,4 +120,33 @@ fn refusals_resets_nonsense_and_lost_answers_lose_nothing() {
     let faults = proxy.faults();
     let sent = finish(&bed, tidegate, &stop, load);
     println!("{sent} messages, {faults} faults, {} true records of the commit log", witness.finish().unwrap());
+}
+
+/// librdkafka reads ahead for each partition, or for all: 100 × 2 MiB would pass the bound.
+#[test]
+fn what_is_read_ahead_does_not_grow_with_the_partitions() {
+    const MESSAGES: u64 = 25_000;
+    let proxy = Proxy::before(servers::clickhouse().rsplit(':').next().unwrap().parse().unwrap()).unwrap();
+    let bed = Bed::at("ahead", 100, servers::database("ahead"), proxy.url()).unwrap();
+    let sender = Sender::new(&bed.kafka, &bed.topic()).unwrap();
+    let send = |ids: std::ops::Range<u64>| {
+        for id in ids {
+            sender.send(Some((id % 100) as i32), "k", Some(order(id, 640).as_bytes())).unwrap();
+        }
+        sender.flush().unwrap();
+    };
+    let tidegate = bed.start("one").unwrap();
+    send(0..1);
+    wait_until(Duration::from_secs(60), || Ok(rows(&bed) == 1)).unwrap();
+    // Rows are refused for long enough to read all that it may.
+    proxy.set(Fault::Refuse);
+    send(1..MESSAGES);
+    wait_until(Duration::from_secs(60), || Ok(proxy.faults() >= 4)).unwrap();
+    proxy.set(Fault::None);
+    wait_until(Duration::from_secs(120), || bed.is_done())
+        .unwrap_or_else(|error| panic!("{error}\n{}", tidegate.log()));
+    let most = tidegate.usage().resident_bytes_at_most();
+    println!("{} MiB resident at most", most >> 20);
+    assert!(most < RESIDENT_BYTES_MAX, "{} MiB", most >> 20);
+    assert_eq!(rows(&bed), MESSAGES, "none lost");
 }
