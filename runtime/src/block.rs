@@ -1,5 +1,6 @@
 //! Rows on their way to ClickHouse: compressed while they come in, so that a batch is held small and only once.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -60,12 +61,14 @@ impl BlockBuilder {
 
     fn compress(&mut self) {
         let start = self.body.len();
-        let room = CHECKSUM_BYTES + HEADER_BYTES + lz4_flex::block::get_maximum_output_size(self.raw.len());
-        self.body.resize(start + room, 0);
-        let payload = start + CHECKSUM_BYTES + HEADER_BYTES;
-        let written = lz4_flex::block::compress_into(&self.raw, &mut self.body[payload..])
-            .expect("the output has the maximum size that LZ4 asks for");
-        self.body.truncate(payload + written);
+        self.body.resize(start + CHECKSUM_BYTES + HEADER_BYTES, 0);
+        let written = ROOM.with_borrow_mut(|room| {
+            room.resize(lz4_flex::block::get_maximum_output_size(FRAME_BYTES), 0);
+            let written = lz4_flex::block::compress_into(&self.raw, room)
+                .expect("the output has the maximum size that LZ4 asks for");
+            self.body.extend_from_slice(&room[..written]);
+            written
+        });
         let frame = &mut self.body[start..];
         frame[CHECKSUM_BYTES] = METHOD_LZ4;
         let sizes = [(HEADER_BYTES + written) as u32, self.raw.len() as u32];
@@ -78,6 +81,12 @@ impl BlockBuilder {
         frame[8..16].copy_from_slice(&(checksum as u64).to_le_bytes());
         self.raw.clear();
     }
+}
+
+thread_local! {
+    /// Where a frame is compressed to. The library wants initialised bytes, and to fill them for each frame would cost half
+    /// as much as to compress it.
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 #[cfg(test)]
