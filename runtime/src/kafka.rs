@@ -117,8 +117,8 @@ pub enum Error {
     NoPosition { partition: String, group: String },
     #[error(
         "failed to read {partition}@{position}: the topic has {has} there, {}\n\n\
-         hint: `out_of_range: earliest` goes on at {}, `out_of_range: latest` at {}; or move the position of group \
-         {group:?} (kafka-consumer-groups --reset-offsets)",
+         hint: `out_of_range: earliest` goes on at {}, `out_of_range: latest` at {}; or move the pipelines of group \
+         {group:?} with `tidegate offsets reset`",
         out_of_range::what_happened(*position, *has), has.start, has.end
     )]
     OutOfRange { partition: Partition, group: String, position: i64, has: Range },

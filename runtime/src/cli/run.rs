@@ -104,9 +104,9 @@ async fn until_the_end(running: Vec<Running>) -> Result<(), Failure> {
         tokio::select! {
             Some((name, end)) = ends.next() => {
                 match end {
-                    Ok(()) => tracing::info!(pipeline = name, "stopped"),
+                    Ok(()) => tracing::info!(pipeline = %name, "stopped"),
                     Err(error) => {
-                        tracing::error!(pipeline = name, %error, "ended");
+                        tracing::error!(pipeline = %name, %error, "ended");
                         outcome = Err(Failure::Running(format!("pipeline {name}: {error}")));
                     }
                 }

@@ -57,10 +57,9 @@ impl Reader<'_> {
         let Position { number, low, end, committed, .. } = *position;
         let committed = committed.filter(|committed| !(low..=end).contains(committed))?;
         let found = format!("partition {number}: position {committed}, and the topic has {low} to {end}");
-        let (bootstrap, group, topic) = (self.bootstrap, self.group, self.topic);
         let mend = format!(
-            "out_of_range: earliest, or stop the group and move it: kafka-consumer-groups.sh --bootstrap-server \
-             {bootstrap} --group {group} --topic {topic}:{number} --reset-offsets --to-earliest --execute"
+            "out_of_range: earliest, or stop the group and move each pipeline P of it: tidegate offsets reset CONFIG \
+             --pipeline P --partition {number} --to earliest --execute"
         );
         Some(self.finding(Check::PositionOutOfRange, Severity::Error, found, mend))
     }

@@ -132,13 +132,14 @@ impl Reader {
                 ("heartbeat.interval.ms", "3000"),
                 (POLL_INTERVAL, POLL_INTERVAL_MS),
                 // Of a partition, and of all that a broker sends in one answer: compressed, and several times that in memory.
-                ("fetch.message.max.bytes", "1048576"),
+                // A partition's share is seen when all of it is unpacked, and what is there meanwhile is soon processed.
+                ("fetch.message.max.bytes", "262144"),
                 ("fetch.max.bytes", "1048576"),
                 ("fetch.wait.max.ms", "100"),
                 ("fetch.queue.backoff.ms", "10"),
                 ("queued.min.messages", "100000"),
                 // Of all partitions, since they share a queue. What is left of it when more is asked for bridges the answer.
-                ("queued.max.messages.kbytes", "4096"),
+                ("queued.max.messages.kbytes", "16384"),
                 ("check.crcs", "true"),
                 ("topic.metadata.refresh.interval.ms", "30000"),
             ],
