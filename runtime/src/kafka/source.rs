@@ -139,7 +139,7 @@ impl Reader {
                 ("fetch.queue.backoff.ms", "10"),
                 ("queued.min.messages", "100000"),
                 // Of all partitions, since they share a queue. What is left of it when more is asked for bridges the answer.
-                ("queued.max.messages.kbytes", "16384"),
+                ("queued.max.messages.kbytes", "8192"),
                 ("check.crcs", "true"),
                 ("topic.metadata.refresh.interval.ms", "30000"),
             ],

@@ -58,7 +58,10 @@ struct Setup {
 
 impl Setup {
     fn new(name: &'static str) -> Self {
-        Self::at(name, &CLICKHOUSE)
+        let setup = Self::at(name, &CLICKHOUSE);
+        // A server that has just started has no log of queries yet, and the doctor says so.
+        setup.bed.database.run("SYSTEM FLUSH LOGS").unwrap();
+        setup
     }
 
     fn at(name: &'static str, clickhouse: &ClickHouse) -> Self {
