@@ -187,14 +187,21 @@ pub async fn make_anew(bootstrap: &str, topic: &str, partitions: i32) -> Result<
     Ok(())
 }
 
-/// Moves the position of a group that has no members.
+/// Moves positions of a group that has no members.
 ///
 /// # Errors
 /// If the broker refuses.
-pub fn commit(bootstrap: &str, group: &str, topic: &str, partition: i32, position: i64) -> Result<()> {
+pub fn commit(
+    bootstrap: &str,
+    group: &str,
+    topic: &str,
+    positions: impl IntoIterator<Item = (i32, i64)>,
+) -> Result<()> {
     let consumer: BaseConsumer = config(bootstrap).set("group.id", group).create()?;
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition, Offset::Offset(position))?;
+    for (partition, position) in positions {
+        list.add_partition_offset(topic, partition, Offset::Offset(position))?;
+    }
     consumer.commit(&list, CommitMode::Sync).context("committing")
 }
 

@@ -166,7 +166,9 @@ impl Group {
         for number in numbers {
             let gone = self.held().remove(&number);
             let Some(gone) = gone else { continue };
-            self.queue().iter_mut().for_each(|queue| queue.forget(number));
+            if let Some(queue) = &mut *self.queue() {
+                queue.forget(number);
+            }
             let partition = self.partition(number);
             self.observers.tell(|metrics, _| metrics.forget(&partition));
             revoked.push((partition, gone.assignment));
@@ -181,8 +183,9 @@ impl Group {
             return;
         }
         let numbers = numbers(list);
-        let taken = self.positions(consumer, &numbers).and_then(|positions| self.take_on(consumer, list, positions));
-        match taken {
+        let taken = self.positions(consumer, &numbers).and_then(|positions| self.take_on(list, positions));
+        // Before the client begins to read, or the first messages go elsewhere.
+        match taken.and_then(|()| self.take_in(consumer, &numbers)) {
             Ok(()) => self.observers.tell(|metrics, _| metrics.rebalanced("assigned")),
             Err(error) => self.fail(error),
         }
@@ -191,21 +194,14 @@ impl Group {
     /// Begins a stay of each partition at its position, and says so in the list.
     pub(super) fn take_on(
         &self,
-        consumer: &BaseConsumer<Callbacks>,
         list: &mut TopicPartitionList,
         positions: Vec<(i32, i64, Option<LastCommit>)>,
     ) -> Result<(), Error> {
         let mut assigned = Vec::new();
         for (number, position, committed) in positions {
             let partition = self.partition(number);
-            let client = consumer.client().native_ptr();
-            // SAFETY: the client is alive in its own callback, and the queue is its.
-            let goes_there =
-                self.queue().as_ref().and_then(|queue| unsafe { queue.take_in(client, &self.topic, number) });
-            let set = list.set_partition_offset(&self.topic, number, Offset::Offset(position));
-            let (Some(()), Ok(())) = (goes_there, set) else {
-                return Err(Error::Read { topic: self.topic.to_string(), cause: "no queue to be had".into() });
-            };
+            list.set_partition_offset(&self.topic, number, Offset::Offset(position))
+                .map_err(|error| Error::Read { topic: self.topic.to_string(), cause: error.to_string() })?;
             let assignment = Assignment(ASSIGNMENTS.fetch_add(1, Ordering::Relaxed) + 1);
             self.held().insert(number, Held { assignment, position, committed: position });
             assigned.push(Assigned { partition, assignment, position, committed });
@@ -213,6 +209,18 @@ impl Group {
         let partitions: Vec<_> = assigned.iter().map(|a| format!("{}@{}", a.partition, a.position)).collect();
         tracing::info!(?partitions, "partitions assigned");
         self.send(Event::Assigned(assigned));
+        Ok(())
+    }
+
+    /// Messages of these partitions come into our queue from now on, those that wait for a reader among them.
+    pub(super) fn take_in(&self, consumer: &BaseConsumer<Callbacks>, numbers: &[i32]) -> Result<(), Error> {
+        let (client, queue) = (consumer.client().native_ptr(), self.queue());
+        for number in numbers {
+            // SAFETY: the consumer is alive, and the queue is its.
+            if !queue.as_ref().is_some_and(|queue| unsafe { queue.take_in(client, &self.topic, *number) }) {
+                return Err(Error::Read { topic: self.topic.to_string(), cause: "no queue to be had".into() });
+            }
+        }
         Ok(())
     }
 

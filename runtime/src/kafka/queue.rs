@@ -50,21 +50,24 @@ impl Queue {
         Some(Self { queue, _reader: reader, in_hand: VecDeque::new(), taken: Vec::new() })
     }
 
-    /// A partition's messages come here from now on, and go to the consumer's own queue no more. `None` if there is no such
+    /// A partition's messages come here from now on, and go to the consumer's own queue no more. False if there is no such
     /// partition.
     ///
     /// # Safety
     /// `client` must be that of the queue.
-    pub(super) unsafe fn take_in(&self, client: *mut RDKafka, topic: &str, partition: i32) -> Option<()> {
-        let topic = CString::new(topic).ok()?;
+    pub(super) unsafe fn take_in(&self, client: *mut RDKafka, topic: &str, partition: i32) -> bool {
+        let Ok(topic) = CString::new(topic) else { return false };
         // SAFETY: the client is alive by contract, the name ends with a zero byte; the partition keeps what it is told
         // without our handle.
         unsafe {
-            let source = NonNull::new(sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition))?;
-            sys::rd_kafka_queue_forward(source.as_ptr(), self.queue.as_ptr());
-            sys::rd_kafka_queue_destroy(source.as_ptr());
+            let source = sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition);
+            if source.is_null() {
+                return false;
+            }
+            sys::rd_kafka_queue_forward(source, self.queue.as_ptr());
+            sys::rd_kafka_queue_destroy(source);
         }
-        Some(())
+        true
     }
 
     /// Drops what is in hand of a partition that is given up; librdkafka drops what it still has.
@@ -82,16 +85,11 @@ impl Queue {
     }
 
     /// Shows what is there already with its partition's number, until `take` says false: that message stays in hand, and is
-    /// the first to be shown next time. At most `count_max` messages leave librdkafka's queue. Returns how many were taken.
-    pub(super) fn read(
-        &mut self,
-        count_max: usize,
-        mut take: impl FnMut(i32, Result<Parts<'_>, QueueError>) -> bool,
-    ) -> usize {
+    /// the first to be shown next time. At most `count_max` messages leave librdkafka's queue.
+    pub(super) fn read(&mut self, count_max: usize, mut take: impl FnMut(i32, Result<Parts<'_>, QueueError>) -> bool) {
         if self.in_hand.is_empty() {
             self.refill(count_max);
         }
-        let mut count = 0;
         while let Some(message) = self.in_hand.front() {
             // SAFETY: the message is ours until it is destroyed, here and once.
             unsafe {
@@ -101,9 +99,7 @@ impl Queue {
                 sys::rd_kafka_message_destroy(*message);
             }
             self.in_hand.pop_front();
-            count += 1;
         }
-        count
     }
 
     fn refill(&mut self, count_max: usize) {

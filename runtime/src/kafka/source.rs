@@ -54,8 +54,8 @@ struct Reader {
 struct Filled {
     count: usize,
     bytes: usize,
-    /// What came instead of a message, with the number of its partition.
-    failed: Option<(i32, QueueError)>,
+    /// What came instead of a message: the number of its partition, and the position there.
+    failed: Option<(i32, i64, QueueError)>,
 }
 
 /// Errors after which librdkafka goes on behind the messages it could not read.
@@ -191,8 +191,8 @@ impl Reader {
         }
         self.send(batch);
         let any = count > 0 || failed.is_some();
-        if let Some((number, error)) = failed {
-            self.partition_failed(number, &error);
+        if let Some((number, position, error)) = failed {
+            self.partition_failed(number, position, &error);
         }
         any
     }
@@ -213,7 +213,7 @@ impl Reader {
             let message = match next {
                 Ok(message) => message,
                 Err(error) => {
-                    filled.failed = Some((number, error));
+                    filled.failed = Some((number, held.position, error));
                     return true;
                 }
             };
@@ -250,9 +250,8 @@ impl Reader {
         self.group.send(Event::Messages(batch));
     }
 
-    fn partition_failed(&self, number: i32, error: &QueueError) {
+    fn partition_failed(&self, number: i32, position: i64, error: &QueueError) {
         let partition = self.group.partition(number);
-        let position = self.group.held().get(&number).map_or(-1, |held| held.position);
         if error.code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET {
             if let Err(error) = self.group.out_of_range(&self.consumer, number) {
                 self.group.fail(error);

@@ -82,7 +82,7 @@ impl Setup {
     }
 
     fn commit(&self, partition: i32, position: i64) {
-        kafka::commit(&self.bed.kafka, &self.bed.group(), &self.bed.topic(), partition, position).unwrap();
+        kafka::commit(&self.bed.kafka, &self.bed.group(), &self.bed.topic(), [(partition, position)]).unwrap();
     }
 
     /// As a process of the group would say it.

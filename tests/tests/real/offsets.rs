@@ -240,7 +240,7 @@ fn real_a_move_that_fails_half_way_never_says_more_than_is_done() {
     });
     let config = bed.config().replace(&bed.commit_log(), "halfway-narrow");
     // The group's coordinator may be new.
-    let committed = || Ok(kafka::commit(&bed.kafka, &bed.group(), &bed.topic(), 0, 50).is_ok());
+    let committed = || Ok(kafka::commit(&bed.kafka, &bed.group(), &bed.topic(), [(0, 50)]).is_ok());
     wait_until(Duration::from_secs(30), committed).unwrap();
     for (to, committed) in [("20", 50), ("80", 80)] {
         let arguments = ["--pipeline", "halfway", "--to", to, "--execute"];

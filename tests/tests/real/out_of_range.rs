@@ -76,12 +76,14 @@ fn latest_goes_on_with_what_comes() {
     assert_eq!(tidegate.terminate().unwrap().code(), Some(143));
 }
 
-/// As after a topic was made anew: the group's position is beyond its end.
+/// As after a topic was made anew. Each of many partitions goes on by itself.
 #[test]
 fn earliest_reads_again_what_is_before_the_position() {
-    let mut bed = Bed::new("anew", 1).unwrap();
+    const PARTITIONS: i32 = 50;
+    let mut bed = Bed::new("anew", PARTITIONS).unwrap();
     bed.send((0..100).map(|id| (id, "row"))).unwrap();
-    kafka::commit(&bed.kafka, &bed.group(), &bed.topic(), 0, 500).unwrap();
+    let beyond = (0..PARTITIONS).map(|partition| (partition, 500));
+    kafka::commit(&bed.kafka, &bed.group(), &bed.topic(), beyond).unwrap();
     let tidegate = start(&mut bed, "earliest");
     wait_for_end(&bed, &tidegate);
     assert_eq!((ids(&bed), jumped_over(&tidegate).as_str()), (100, "0"), "{}", tidegate.log());

@@ -90,7 +90,7 @@ fn a_group_set_back_by_hand_closes_its_readers_until_the_rows_are_there_again() 
     let downstream = Downstream::of(&bed);
     downstream.wait(100, SOON).unwrap();
 
-    kafka::commit(&bed.kafka, &bed.group(), &bed.topic(), 0, 40).unwrap();
+    kafka::commit(&bed.kafka, &bed.group(), &bed.topic(), [(0, 40)]).unwrap();
     bed.database.run("TRUNCATE TABLE poison").unwrap();
     bed.send((100..120).map(|id| (id, "row"))).unwrap();
     // Nothing is written before it stops.

@@ -94,7 +94,7 @@ fn real_what_was_done_behind_the_logs_back_is_found_with_its_place() {
 
     let end = kafka::ends(&bed.kafka, &bed.topic()).unwrap()[&2];
     send(&bed, count..count + 4000);
-    kafka::commit(&bed.kafka, &bed.group(), &bed.topic(), 2, end + 100).unwrap();
+    kafka::commit(&bed.kafka, &bed.group(), &bed.topic(), [(2, end + 100)]).unwrap();
     let skipped = format!(
         "skipped    verified-in/2 [{end}..{})  the position went over these 100 offset(s), and no record closes them: \
          storage poison has rows of 0",
@@ -127,14 +127,14 @@ fn real_a_group_that_was_set_back_and_a_log_that_lost_records_are_told() {
     assert_eq!((&shown["mark"], &shown["counts"]["storages"]["poison"]), (&Value::Null, &Value::from(3000)));
     assert!(shown["age_s"].as_f64().unwrap() < 600.0, "{shown}");
 
-    kafka::commit(&bed.kafka, &bed.group(), &bed.topic(), 0, 2500).unwrap();
+    kafka::commit(&bed.kafka, &bed.group(), &bed.topic(), [(0, 2500)]).unwrap();
     let position = "position   lost-in/0 [2500..3000)  the log says 3000, and the group has committed 2500: it was set back, \
         and followers were not told";
     assert_eq!(wrong(&bed), [position]);
     let text = show(&[]).out;
     let line = text.lines().find(|line| line.starts_with("lost-in/0")).unwrap();
     assert!(line.ends_with("! the group was set back, and followers were not told"), "{text}");
-    kafka::commit(&bed.kafka, &bed.group(), &bed.topic(), 0, 3000).unwrap();
+    kafka::commit(&bed.kafka, &bed.group(), &bed.topic(), [(0, 3000)]).unwrap();
 
     // All but the last that counts something, and what follows it.
     let log = kafka::read_all(&bed.kafka, &bed.commit_log()).unwrap();
