@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::Value;
 use tidegate_tests::kafka::{self, Sender};
 use tidegate_tests::pipeline::Bed;
-use tidegate_tests::tidegate::{Tidegate, wait_until};
+use tidegate_tests::tidegate::{Tidegate, look_every, wait_until};
 
 use crate::Measured;
 use crate::cpu::median;
@@ -126,16 +126,14 @@ fn read(stocks: [&Stock; 2]) -> Result<[Reading; 2]> {
     let [one, two] = stocks.map(Stock::start);
     let processes = [one?, two?];
     let mut readings = [None, None];
-    let started = Instant::now();
-    while readings.iter().any(Option::is_none) {
-        ensure!(started.elapsed() < 10 * MINUTE, "the topics are not read to their ends in ten minutes");
-        std::thread::sleep(LOOK_EVERY);
+    look_every(LOOK_EVERY, 10 * MINUTE, || {
         for ((stock, tidegate), reading) in stocks.iter().zip(&processes).zip(&mut readings) {
             if reading.is_none() && stock.bed.is_done()? {
                 *reading = Some(stock.reading(tidegate));
             }
         }
-    }
+        Ok(readings.iter().all(Option::is_some))
+    })?;
     for tidegate in processes {
         tidegate.terminate()?;
     }

@@ -154,15 +154,15 @@ mod property_tests {
 
     #[test]
     fn each_client_gets_what_is_for_it_and_nobody_prints_it() {
-        let properties = ["session.timeout.ms", "linger.ms", "sasl.password"];
+        let properties = ["session.timeout.ms", "linger.ms", "message.max.bytes", "sasl.password"];
         let properties = properties.map(|name| (name.to_owned(), Secret::new("hunter2")));
         let brokers = Brokers { bootstrap: "kafka:9092".into(), properties: properties.into() };
         let (consumer, producer) = (brokers.config(Role::Consumer, &[]), brokers.config(Role::Producer, &[]));
         let has = |config: &ClientConfig| {
-            ["session.timeout.ms", "linger.ms", "sasl.password"].map(|n| config.get(n).is_some())
+            ["session.timeout.ms", "linger.ms", "message.max.bytes", "sasl.password"].map(|n| config.get(n).is_some())
         };
-        assert_eq!(has(&consumer), [true, false, true]);
-        assert_eq!(has(&producer), [false, true, true]);
+        assert_eq!(has(&consumer), [true, false, false, true]);
+        assert_eq!(has(&producer), [false, true, true, true]);
         assert!(!format!("{brokers:?}").contains("hunter2"));
     }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::servers;
+
 /// What happens to the next connections and requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -51,6 +53,14 @@ impl Proxy {
             }
         });
         Ok(proxy)
+    }
+
+    /// Before the ClickHouse that all tests of a program share.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn before_shared() -> Result<Self> {
+        Self::before(servers::clickhouse_port())
     }
 
     pub fn url(&self) -> String {

@@ -31,8 +31,12 @@ pub fn kafka() -> String {
 
 /// A database of its own in the ClickHouse that all tests of a program share.
 pub fn database(name: &str) -> Database {
-    let port = CLICKHOUSE.lock().expect("no test panics while it holds the server").port();
-    Database::create(port, name).unwrap_or_else(|error| panic!("{error}"))
+    Database::create(clickhouse_port(), name).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Of the shared ClickHouse.
+pub fn clickhouse_port() -> u16 {
+    CLICKHOUSE.lock().expect("no test panics while it holds the server").port()
 }
 
 /// `http://host:port` of the shared ClickHouse.

@@ -85,8 +85,7 @@ fn real_a_replacement_right_behind_its_event_never_misses_it() {
     runtime.block_on(kafka::create_topics(&kafka, &topics)).unwrap();
     let folder = servers::folder("behind");
     // A replacement that did not wait for its row would be there first.
-    let port = servers::clickhouse().rsplit(':').next().unwrap().parse().unwrap();
-    let proxy = Proxy::before(port).unwrap();
+    let proxy = Proxy::before_shared().unwrap();
     proxy.set(Fault::Late);
     let config = config(&kafka, &database.name, &proxy.url());
     let mut tidegate = Tidegate::run(&folder, "behind", &config).unwrap();

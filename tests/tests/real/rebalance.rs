@@ -83,7 +83,7 @@ fn killed_consumers_lose_nothing() {
 #[test]
 fn a_stuck_clickhouse_gets_nobody_thrown_out() {
     let direct = servers::clickhouse();
-    let proxy = Proxy::before(direct.rsplit(':').next().unwrap().parse().unwrap()).unwrap();
+    let proxy = Proxy::before_shared().unwrap();
     let mut bed = Bed::at("stuck", 4, servers::database("stuck"), proxy.url()).unwrap();
     bed.more = "drain_timeout: 5m".into();
     bed.properties.push_str(", max.poll.interval.ms: 8000");

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tidegate_tests::kafka;
 use tidegate_tests::pipeline::Bed;
 use tidegate_tests::proxy::{Fault, Proxy};
-use tidegate_tests::servers;
 use tidegate_tests::tidegate::{Tidegate, wait_until};
 
 const FIRST: u64 = 5_000;
@@ -29,8 +28,7 @@ impl Shared {
     fn new(name: &str) -> Self {
         let bed = Bed::new(name, 8).unwrap();
         bed.database.run("CREATE TABLE copy AS poison").unwrap();
-        let port = servers::clickhouse().rsplit(':').next().unwrap().parse().unwrap();
-        Self { bed, proxy: Proxy::before(port).unwrap() }
+        Self { bed, proxy: Proxy::before_shared().unwrap() }
     }
 
     fn start(&self, process: &str) -> Tidegate {

@@ -101,8 +101,7 @@ fn a_stall_of_thirty_seconds_loses_nothing() {
 #[test]
 fn refusals_resets_nonsense_and_lost_answers_lose_nothing() {
     let shared = servers::database("faults");
-    let port: u16 = servers::clickhouse().rsplit(':').next().unwrap().parse().unwrap();
-    let proxy = Proxy::before(port).unwrap();
+    let proxy = Proxy::before_shared().unwrap();
     let bed = Bed::at("faults", 4, shared, proxy.url()).unwrap();
     let tidegate = bed.start("one").unwrap();
     let witness = Witness::of(&bed).unwrap();
@@ -129,7 +128,7 @@ const RESIDENT_BYTES_MAX_WHEN_BEHIND: u64 = (100 + 32 + 8 + 4 * 8 + 32) << 20;
 #[test]
 fn what_is_read_ahead_does_not_grow_with_the_partitions() {
     const MESSAGES: u64 = 25_000;
-    let proxy = Proxy::before(servers::clickhouse().rsplit(':').next().unwrap().parse().unwrap()).unwrap();
+    let proxy = Proxy::before_shared().unwrap();
     let bed = Bed::at("ahead", 100, servers::database("ahead"), proxy.url()).unwrap();
     let sender = Sender::new(&bed.kafka, &bed.topic()).unwrap();
     let send = |ids: std::ops::Range<u64>| {

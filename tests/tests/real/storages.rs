@@ -37,8 +37,7 @@ impl Metrics {
         for database in [&bed.database, &far] {
             database.run_all(include_str!("../../../processors/generic-metrics/schema.sql")).unwrap();
         }
-        let port = servers::clickhouse().rsplit(':').next().unwrap().parse().unwrap();
-        Self { bed, far, proxy: Proxy::before(port).unwrap() }
+        Self { bed, far, proxy: Proxy::before_shared().unwrap() }
     }
 
     fn config(&self) -> String {
