@@ -3,6 +3,7 @@
 mod aligned;
 mod author;
 mod commit_log;
+mod compiler;
 mod completions;
 mod dev;
 mod doctor;
@@ -99,6 +100,9 @@ enum Command {
     /// ClickHouse in a process of its own, for `dev`
     #[command(hide = true)]
     EngineClickhouse(dev::EngineArgs),
+    /// Compile a module in a process of its own
+    #[command(hide = true)]
+    Compiler(compiler::CompilerArgs),
 }
 
 #[derive(Debug, Args)]
@@ -146,6 +150,7 @@ fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Dev(args) => dev::dev(args),
         Command::Completions(args) => completions::completions::<Cli>(args),
         Command::EngineClickhouse(args) => dev::engine(args),
+        Command::Compiler(args) => compiler::compiler(args),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::digest::{Digest, NoDigest};
 use crate::metrics::Metrics;
 use crate::module_source::{FetchError, Fetched, ModuleSource, Stamp, blocking};
 use crate::processor::{
-    Engine, InstanceConfig, Interruption, Limits, LoadError, Module, Ready, SelfTestError, self_test,
+    CompileLimits, Engine, InstanceConfig, Interruption, Limits, LoadError, Module, Ready, SelfTestError, self_test,
 };
 use crate::route::{Route, Routes};
 use crate::status::PipelineStatus;
@@ -111,7 +111,9 @@ impl Loader {
         let Fetched { wasm, origin: found, .. } = source.fetch(&settings).await.map_err(Refusal::Fetch)?;
         let asked = origin.source.clone();
         let from = if stamp.is_some() { asked.clone() } else { found.clone() };
-        let (engine, cache) = (self.engine(of.interruption.into())?, self.cache.clone());
+        let limits = CompileLimits { memory_bytes_max: of.compile_memory.0, time_max: of.compile_time.0 };
+        let engine = self.engine(of.interruption.into())?.compiling_apart(limits);
+        let cache = self.cache.clone();
         tracing::debug!(pipeline, asked, found, "module fetched");
         let compiled = blocking(move || Module::compile(&engine, &wasm, &found, &cache)).await;
         self.fit(pipeline, (from, stamp), compiled.map_err(Refusal::Module)?).await

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! bounds    what a module may be and say of itself                                   once
+//! compiler  machine code, made in a process of its own under limits                  once
 //! module    a component file → compiled code (cached) → manifest, layouts            once
 //! inspect   what a module is, seen from outside                                       on request
 //! instance  one sandbox: memory cap, deadline per call, log and counters bounded     one per worker
@@ -16,6 +17,7 @@
 
 mod answer;
 mod bounds;
+mod compiler;
 mod contract;
 mod engine;
 mod inspect;
@@ -32,6 +34,7 @@ mod watch;
 
 use std::time::Duration;
 
+pub use compiler::{CompileLimits, serve as serve_compiler};
 pub use engine::Engine;
 pub use inspect::{Import, Inspection, Memory};
 pub use instance::{Failure, Instance};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -17,6 +18,7 @@ use tidegate::offset::{Assignment, Counts, Partition};
 use tidegate::outcome::{Processed, Rejection};
 use tidegate::processor::{Engine, InstanceConfig, Interruption, Isolation, Limits, LoadError, Module};
 use tidegate_tests::hostile::{Guest, guests};
+use tidegate_tests::servers;
 
 const BATCHES: i64 = 3;
 const MESSAGES: i64 = 8;
@@ -188,6 +190,24 @@ fn folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hostile-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     folder
+}
+
+/// What the bounds on code refuse at once, given to the compiler past them: its memory is where it ends.
+#[test]
+fn a_bomb_of_a_kind_that_is_not_known_ends_with_the_compiler() {
+    let wasm = Guest::named("too-many-joins").unwrap().assemble().unwrap();
+    let mut compiler = Command::new(servers::built("tidegate"))
+        .args(["compiler", &(128 << 20).to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    compiler.stdin.take().unwrap().write_all(&wasm).unwrap();
+    let ended = compiler.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && said.contains("memory allocation of"), "{}: {said}", ended.status);
+    assert!(ended.stdout.is_empty(), "half of an answer would be taken for one");
 }
 
 /// An instance that works on while others misbehave.

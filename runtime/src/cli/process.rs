@@ -7,12 +7,13 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::Failure;
+use super::compiler::engine;
 use crate::cases::Seen;
 use crate::clock::now_ms;
 use crate::message::{MessageBatch, Parts};
 use crate::offset::{Assignment, Partition};
 use crate::outcome::Processed;
-use crate::processor::{Engine, InstanceConfig, Interruption, Isolation, Limits, Module};
+use crate::processor::{InstanceConfig, Isolation, Limits, Module};
 use crate::start::cache_folder;
 
 /// Prints one JSON line for each message:
@@ -48,7 +49,7 @@ pub struct ProcessArgs {
 }
 
 pub fn process(args: &ProcessArgs) -> Result<(), Failure> {
-    let engine = Engine::new(Interruption::Epoch).map_err(|error| Failure::Running(error.to_string()))?;
+    let engine = engine()?;
     let usage = |error: crate::processor::LoadError| Failure::Usage(error.to_string());
     let module = Module::load(&engine, &args.module, &cache_folder().join("modules")).map_err(usage)?;
     let config = InstanceConfig {

@@ -36,6 +36,12 @@ pub struct Module {
     pub per_message: Duration,
     #[serde(default)]
     pub interruption: InterruptionName,
+    /// Heap and stacks of the process that compiles it.
+    #[serde(default = "Size::compile")]
+    pub compile_memory: Size,
+    /// How long compiling it may take.
+    #[serde(default = "Duration::compile")]
+    pub compile_time: Duration,
     /// Whether a file or folder that changes is loaded while the pipeline runs.
     #[serde(default = "yes")]
     pub watch: bool,

@@ -13,6 +13,7 @@ use tidegate_client::Consistency;
 use super::error::hint;
 use super::{Property, Reference};
 use crate::module_source::ModuleSource;
+use crate::processor::CompileLimits;
 
 /// Text in which `${NAME}` and `${NAME:-default}` stand for variables of the environment. `$$` is a dollar sign.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +65,10 @@ impl Size {
         Self(64 << 20)
     }
 
+    pub(super) fn compile() -> Self {
+        Self(CompileLimits::default().memory_bytes_max)
+    }
+
     pub(super) fn read_ahead() -> Self {
         Self(32 << 20)
     }
@@ -90,6 +95,10 @@ impl Duration {
 
     pub(super) fn per_message() -> Self {
         Self(time::Duration::from_millis(5))
+    }
+
+    pub(super) fn compile() -> Self {
+        Self(CompileLimits::default().time_max)
     }
 
     pub(super) fn drain() -> Self {

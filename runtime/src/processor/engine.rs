@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Interruption;
+use super::compiler::{self, CompileLimits};
 
 /// Compiles and runs modules. Cheap to clone.
 #[derive(Clone)]
@@ -13,6 +14,8 @@ pub struct Engine {
     wasmtime: wasmtime::Engine,
     interruption: Interruption,
     clock: Arc<Clock>,
+    /// Of the compiler in a process of its own; none where it runs in this one.
+    compiler: Option<CompileLimits>,
 }
 
 /// Ticks the epoch while calls run; sleeps while none does.
@@ -42,7 +45,13 @@ impl Engine {
         config.epoch_interruption(interruption == Interruption::Epoch);
         let wasmtime = wasmtime::Engine::new(&config)?;
         let clock = Clock::start(wasmtime.clone());
-        Ok(Self { wasmtime, interruption, clock })
+        Ok(Self { wasmtime, interruption, clock, compiler: None })
+    }
+
+    /// The same, but it compiles in a process of its own: for modules of others. The program must be `tidegate`.
+    #[must_use]
+    pub fn compiling_apart(self, limits: CompileLimits) -> Self {
+        Self { compiler: Some(limits), ..self }
     }
 
     pub fn interruption(&self) -> Interruption {
@@ -51,6 +60,14 @@ impl Engine {
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.wasmtime
+    }
+
+    /// The code of a component.
+    pub(super) fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, String> {
+        match self.compiler {
+            Some(limits) => compiler::compile(wasm, self.interruption, limits),
+            None => self.wasmtime.precompile_component(wasm).map_err(|error| format!("{error:#}")),
+        }
     }
 
     /// Keeps the clock ticking until dropped.

@@ -4,9 +4,6 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::RecvTimeoutError;
-use std::thread;
-use std::time::Duration;
 
 use tidegate_rows::Layout;
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -127,38 +124,12 @@ fn compiled(engine: &Engine, wasm: &[u8], digest: Digest, cache: &Path) -> Resul
         return Ok(component);
     }
     bounds::check_code(wasm)?;
-    let (compiler, to, wasm) = (engine.wasmtime().clone(), file.clone(), wasm.to_vec());
-    let code = in_time(COMPILE_TIME_MAX, move || {
-        let code = compiler.precompile_component(&wasm).map_err(|error| format!("{error:#}"))?;
-        if let Err(error) = keep(&to, &code) {
-            tracing::warn!(file = %to.display(), %error, "compiled module not cached, the next start compiles again");
-        }
-        Ok(code)
-    })?;
-    // SAFETY: the bytes come from the compiler of this very engine.
-    unsafe { Component::deserialize(engine.wasmtime(), &code) }.map_err(|error| format!("{error:#}"))
-}
-
-/// The slowest known module, Python's, takes 6 seconds.
-const COMPILE_TIME_MAX: Duration = Duration::from_secs(60);
-
-/// A compiler cannot be stopped. One that is given up goes on in its thread and caches what comes of it, so that a later
-/// attempt may find it there.
-fn in_time<T: Send + 'static>(
-    limit: Duration,
-    compile: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, String> {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let compiling = thread::Builder::new().name("compiler".into()).spawn(move || {
-        // Nobody waits any more when it was given up.
-        let _ = sender.send(compile());
-    });
-    compiling.map_err(|error| error.to_string())?;
-    match receiver.recv_timeout(limit) {
-        Ok(compiled) => compiled,
-        Err(RecvTimeoutError::Timeout) => Err(format!("it took longer than {limit:?}")),
-        Err(RecvTimeoutError::Disconnected) => Err("the compiler panicked".into()),
+    let code = engine.compile(wasm)?;
+    if let Err(error) = keep(&file, &code) {
+        tracing::warn!(file = %file.display(), %error, "compiled module not cached, the next start compiles again");
     }
+    // SAFETY: the bytes come from the compiler of this very program.
+    unsafe { Component::deserialize(engine.wasmtime(), &code) }.map_err(|error| format!("{error:#}"))
 }
 
 /// Where the compiled code of a module is kept.

@@ -243,6 +243,44 @@ fn bad_modules_are_refused_in_a_sentence_and_change_nothing() {
     assert_eq!(refusals, said.len());
 }
 
+/// A module that nobody has compiled before, as a section of nobody's makes it another one.
+fn unseen(bed: &Bed, version: u32) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let mut wasm = variant::bytes(version, "good");
+    let name = format!("{:020}", now.as_nanos());
+    wasm.extend([0, 21, 20]);
+    wasm.extend(name.as_bytes());
+    let file = bed.folder.join(format!("unseen-{name}.wasm"));
+    std::fs::write(&file, wasm).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// The compiler dies of what it may not have, and takes nothing with it.
+#[test]
+fn a_compiler_gets_no_more_than_it_may_have() {
+    let mut bed = Bed::of_variants("modules-compiler", 2).unwrap();
+    let usual = bed.module.clone();
+    let process = started(&bed, "usual");
+    succeeded(process.module(&["load", &bed.name, &unseen(&bed, 2)]).unwrap());
+    assert_eq!(process.terminate().unwrap().code(), Some(143));
+
+    for (process, limit, said) in [
+        ("memory", "compile_memory: 16MiB", "hint: it may have 16 MiB, `compile_memory` of the module"),
+        ("time", "compile_time: 1ms", "it took longer than 1ms\nhint: `compile_time` of the module"),
+    ] {
+        // What it runs is compiled.
+        bed.module = format!("{usual}, {limit}");
+        let process = started(&bed, process);
+        let text = refused(process.module(&["load", &bed.name, &unseen(&bed, 3)]).unwrap());
+        assert!(text.contains("failed to compile module") && text.contains(said), "{text}");
+        println!("{limit}: {text}");
+        send(&bed, 50);
+        settled(&bed);
+        assert_eq!(process.terminate().unwrap().code(), Some(143));
+    }
+    assert_eq!((rows(&bed, 2), rows(&bed, 3)), (200, 0), "the module that ran went on");
+}
+
 /// Digests, sizes and places are other ones after every build.
 fn without_numbers(text: &str) -> String {
     let is_number = |word: &str| {

@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::Failure;
-use crate::processor::{Engine, Inspection, Interruption, Limits, Module};
+use super::super::compiler::engine;
+use crate::processor::{Inspection, Limits, Module};
 use crate::start::cache_folder;
 
 /// A module that speaks another contract, or none, is shown as far as can be seen from outside.
@@ -18,7 +19,7 @@ pub struct InspectArgs {
 }
 
 pub fn inspect(args: &InspectArgs, json: bool) -> Result<(), Failure> {
-    let engine = Engine::new(Interruption::Epoch).map_err(|error| Failure::Running(error.to_string()))?;
+    let engine = engine()?;
     let inspection = Inspection::of(&engine, &args.module, &cache_folder().join("modules"));
     let inspection = inspection.map_err(|error| Failure::Usage(error.to_string()))?;
     if json {

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use super::super::Failure;
-use crate::processor::{Engine, InstanceConfig, Interruption, Limits, Module};
+use super::super::compiler::engine;
+use crate::processor::{InstanceConfig, Limits, Module};
 use crate::start::cache_folder;
 
 /// A project that builds into a component.
@@ -86,7 +87,7 @@ pub fn module_file(named: Option<&PathBuf>) -> Result<PathBuf, Failure> {
 
 /// Loads a module as a pipeline would, with the limits that apply where a configuration says nothing.
 pub fn load(file: &Path) -> Result<(Module, InstanceConfig), Failure> {
-    let engine = Engine::new(Interruption::Epoch).map_err(|error| Failure::Running(error.to_string()))?;
+    let engine = engine()?;
     let module = Module::load(&engine, file, &cache_folder().join("modules"));
     let module = module.map_err(|error| Failure::Usage(error.to_string()))?;
     let config = InstanceConfig {
