@@ -153,7 +153,7 @@ fn without_what_varies(said: &str) -> String {
 }
 
 #[test]
-fn real_a_healthy_setup_has_nothing_to_mend() {
+fn a_healthy_setup_has_nothing_to_mend() {
     let setup = Setup::new("doctor-healthy");
     let tidegate = setup.bed.start("run").unwrap();
     // Commits and their records come meanwhile.
@@ -170,7 +170,7 @@ fn real_a_healthy_setup_has_nothing_to_mend() {
 }
 
 #[test]
-fn real_topics_that_forget_are_found_and_commit_logs_mended() {
+fn topics_that_forget_are_found_and_commit_logs_mended() {
     let mut log = Setup::new("doctor-commit-log");
     // Its own settings stay as they are.
     log.configure(&log.bed.commit_log(), &[("cleanup.policy", "delete"), ("segment.bytes", "2000000")]);
@@ -199,7 +199,7 @@ fn real_topics_that_forget_are_found_and_commit_logs_mended() {
 }
 
 #[test]
-fn real_letters_that_are_too_large_and_topics_that_are_not_there() {
+fn letters_that_are_too_large_and_topics_that_are_not_there() {
     let large = Setup::new("doctor-large");
     large.configure(&large.bed.topic(), &[("max.message.bytes", "4194304")]);
     large.check_itself();
@@ -221,7 +221,7 @@ fn real_letters_that_are_too_large_and_topics_that_are_not_there() {
 }
 
 #[test]
-fn real_groups_that_were_set_back_and_records_that_were_lost() {
+fn groups_that_were_set_back_and_records_that_were_lost() {
     let back = Setup::new("doctor-set-back");
     back.messages(40);
     back.commit(0, 5);
@@ -250,7 +250,7 @@ fn real_groups_that_were_set_back_and_records_that_were_lost() {
 }
 
 #[test]
-fn real_tables_that_do_not_deduplicate_are_mended() {
+fn tables_that_do_not_deduplicate_are_mended() {
     let off = Setup::new("doctor-no-deduplication");
     off.bed.database.run("ALTER TABLE poison RESET SETTING non_replicated_deduplication_window").unwrap();
     off.check_itself();
@@ -275,7 +275,7 @@ fn real_tables_that_do_not_deduplicate_are_mended() {
 }
 
 #[test]
-fn real_users_whose_profile_is_against_it() {
+fn users_whose_profile_is_against_it() {
     let mut hasty = Setup::new("doctor-profile");
     hasty.instead.push(("timeout: 20s }".into(), "timeout: 20s, user: clerk }".into()));
     hasty.check_itself();
@@ -291,7 +291,7 @@ fn real_users_whose_profile_is_against_it() {
 }
 
 #[test]
-fn real_tables_that_cannot_keep_up() {
+fn tables_that_cannot_keep_up() {
     let mut busy = Setup::new("doctor-busy");
     busy.instead.push(("timeout: 20s }".into(), "timeout: 5s }".into()));
     let database = &busy.bed.database;
@@ -312,7 +312,7 @@ fn real_tables_that_cannot_keep_up() {
 }
 
 #[test]
-fn real_a_server_without_a_keeper_and_room() {
+fn a_server_without_a_keeper_and_room() {
     let customs = Customs {
         config: "<zookeeper><implementation>testkeeper</implementation></zookeeper>\
             <storage_configuration><disks><narrow><type>local</type><path>/tmp/tidegate-doctor-narrow/</path>\
@@ -330,7 +330,7 @@ fn real_a_server_without_a_keeper_and_room() {
 }
 
 #[test]
-fn real_servers_that_are_not_there() {
+fn servers_that_are_not_there() {
     let mut gone = Setup::new("doctor-unreachable");
     let port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (kafka, clickhouse) = (port(), format!("http://{}", port()));
@@ -339,7 +339,7 @@ fn real_servers_that_are_not_there() {
 }
 
 #[test]
-fn real_findings_are_json_on_demand() {
+fn findings_are_json_on_demand() {
     let setup = Setup::new("doctor-json");
     setup.configure(&setup.bed.commit_log(), &[("cleanup.policy", "delete")]);
     let said = String::from_utf8(setup.doctor(&["--json"]).stdout).unwrap();

@@ -61,7 +61,7 @@ impl Pair {
 }
 
 #[test]
-fn real_hosts_stand_in_for_each_other_and_nothing_is_lost() {
+fn hosts_stand_in_for_each_other_and_nothing_is_lost() {
     let mut pair = Pair::new();
     pair.servers[0].kill();
     // Before `run` asks for the table, too.

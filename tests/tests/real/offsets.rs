@@ -76,7 +76,7 @@ impl Moved {
 }
 
 #[test]
-fn real_nothing_moves_while_somebody_runs_it_or_without_being_told_to() {
+fn nothing_moves_while_somebody_runs_it_or_without_being_told_to() {
     let moved = Moved::new("guarded");
     let running = moved.running("second");
     let refused = moved.reset(&["--to", "earliest", "--execute"]);
@@ -123,7 +123,7 @@ nothing was changed; --execute does it
 }
 
 #[test]
-fn real_followers_of_a_pipeline_that_goes_back_wait_until_it_is_there_again() {
+fn followers_of_a_pipeline_that_goes_back_wait_until_it_is_there_again() {
     let moved = Moved::new("rewound");
     let log =
         CommitLog::start(&kafka::config(&moved.bed.kafka), &moved.bed.commit_log(), LogSettings::default()).unwrap();
@@ -171,7 +171,7 @@ fn real_followers_of_a_pipeline_that_goes_back_wait_until_it_is_there_again() {
 }
 
 #[test]
-fn real_what_a_pipeline_is_moved_over_is_skipped_for_ever_and_verify_names_it() {
+fn what_a_pipeline_is_moved_over_is_skipped_for_ever_and_verify_names_it() {
     let moved = Moved::new("jumped");
     moved.bed.send((200..300).map(|id| (id, "row"))).unwrap();
     let printed = moved.done(&["--to", "latest", "--partition", "1"]);
@@ -196,7 +196,7 @@ fn real_what_a_pipeline_is_moved_over_is_skipped_for_ever_and_verify_names_it() 
 
 /// The group goes where its last pipeline is; the other one does nothing twice.
 #[test]
-fn real_the_other_pipeline_of_the_group_stays_where_it_is() {
+fn the_other_pipeline_of_the_group_stays_where_it_is() {
     let bed = Bed::new("paired", 1).unwrap();
     bed.database.run("CREATE TABLE copy AS poison").unwrap();
     let config = bed.config_with_copy("main", "");
@@ -230,7 +230,7 @@ fn real_the_other_pipeline_of_the_group_stays_where_it_is() {
 
 /// The log takes no record: whoever goes back stays where it is, whoever goes forward is there, and the log says neither.
 #[test]
-fn real_a_move_that_fails_half_way_never_says_more_than_is_done() {
+fn a_move_that_fails_half_way_never_says_more_than_is_done() {
     let bed = Bed::new("halfway", 1).unwrap();
     bed.send((0..100).map(|id| (id, "row"))).unwrap();
     tidegate_tests::runtime().block_on(async {

@@ -58,7 +58,7 @@ fn table_of<'t>(tables: &'t [Table], processor: &Processor, output: &Output) -> 
 }
 
 #[test]
-fn real_tables_have_the_columns_that_modules_declare() {
+fn tables_have_the_columns_that_modules_declare() {
     let tables = tables(&servers::database("schemas"));
     let engine = Engine::new(Interruption::Off).unwrap();
     let mut wrong = Vec::new();
@@ -86,7 +86,7 @@ fn differences<'a>(output: &'a Output, table: &'a Table) -> impl Iterator<Item =
 }
 
 #[test]
-fn real_rows_of_every_fixture_are_read_back_as_they_were_written() {
+fn rows_of_every_fixture_are_read_back_as_they_were_written() {
     let database = servers::database("fixtures");
     let tables = tables(&database);
     let engine = Engine::new(Interruption::Epoch).unwrap();

@@ -53,7 +53,7 @@ async fn assert_refused(url: &str, tls: &Tls, says: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn real_https_is_verified_and_what_is_wrong_is_said() {
+async fn https_is_verified_and_what_is_wrong_is_said() {
     let folder = servers::folder("https");
     let (ours, others) = (Authority::new(&folder, "ours").unwrap(), Authority::new(&folder, "others").unwrap());
     let clickhouse = port(&servers::clickhouse());
@@ -83,7 +83,7 @@ async fn real_https_is_verified_and_what_is_wrong_is_said() {
 }
 
 #[test]
-fn real_a_certificate_that_expires_holds_the_pipeline_until_it_is_renewed() {
+fn a_certificate_that_expires_holds_the_pipeline_until_it_is_renewed() {
     let mut bed = Bed::new("renewed", 2).unwrap();
     let authority = Authority::new(&bed.folder, "authority").unwrap();
     let good = authority.identity("good", NAMES).unwrap();
@@ -189,7 +189,7 @@ const WITH_PASSWORD: &str = "security.protocol: sasl_ssl, ssl.ca.location: ours.
     sasl.mechanism: SCRAM-SHA-256, sasl.username: bob, sasl.password: { file: password }";
 
 #[test]
-fn real_kafka_with_tls_works_and_what_is_wrong_is_said() {
+fn kafka_with_tls_works_and_what_is_wrong_is_said() {
     let secured = Secured::new();
     let (ssl, sasl_ssl) = (secured.kafka.ssl(), secured.kafka.sasl_ssl());
     secured.assert_works("tls-certificate", &ssl, WITH_CERTIFICATE);

@@ -57,7 +57,7 @@ fn send(bed: &Bed, ids: std::ops::Range<u64>) {
 }
 
 #[test]
-fn real_what_was_done_behind_the_logs_back_is_found_with_its_place() {
+fn what_was_done_behind_the_logs_back_is_found_with_its_place() {
     let bed = Bed::new("verified", 4).unwrap();
     let count = messages();
     send(&bed, 0..count);
@@ -113,7 +113,7 @@ fn real_what_was_done_behind_the_logs_back_is_found_with_its_place() {
 }
 
 #[test]
-fn real_a_group_that_was_set_back_and_a_log_that_lost_records_are_told() {
+fn a_group_that_was_set_back_and_a_log_that_lost_records_are_told() {
     let bed = Bed::new("lost", 1).unwrap();
     bed.send((0..2000).map(|id| (id, "row"))).unwrap();
     write_all(&bed, "first");
@@ -154,7 +154,7 @@ fn real_a_group_that_was_set_back_and_a_log_that_lost_records_are_told() {
 
 /// Of rows with one key the last stays, so that fewer may be right; offsets that have none are told all the same.
 #[test]
-fn real_a_table_that_merges_is_understood() {
+fn a_table_that_merges_is_understood() {
     let bed = Bed::new("merged", 1).unwrap();
     bed.database.run("DROP TABLE poison SYNC").unwrap();
     let columns = "id UInt64, kind Enum8('a' = 1, 'b' = 2), note Nullable(String), partition UInt16, offset UInt64";
@@ -179,7 +179,7 @@ fn real_a_table_that_merges_is_understood() {
 
 /// Rows of an earlier topic have the same offsets; the log says how far it went.
 #[test]
-fn real_a_topic_that_was_made_anew_is_not_mixed_with_the_one_before() {
+fn a_topic_that_was_made_anew_is_not_mixed_with_the_one_before() {
     let bed = Bed::new("made-anew", 1).unwrap();
     let earlier = r#"{"offset":700,"orig_message_ts":1.0,"received_p99":null,"topic_id":"earlier"}"#;
     let log = kafka::Sender::new(&bed.kafka, &bed.commit_log()).unwrap();
@@ -202,7 +202,7 @@ fn real_a_topic_that_was_made_anew_is_not_mixed_with_the_one_before() {
 
 /// What can be asked of a table is by its columns and by what its engine does with rows.
 #[test]
-fn real_tables_are_compared_as_far_as_they_can_be() {
+fn tables_are_compared_as_far_as_they_can_be() {
     let database = servers::database("comparable");
     let columns = "(partition UInt16, offset UInt64)";
     for statement in [

@@ -12,7 +12,7 @@ fn wait(bed: &Bed, arguments: &[&str]) -> Answer {
 }
 
 #[test]
-fn real_waiting_ends_when_the_rows_are_there() {
+fn waiting_ends_when_the_rows_are_there() {
     let bed = Bed::new("waited", 1).unwrap();
     bed.send((0..MESSAGES).map(|id| (id, "row"))).unwrap();
     let offset = (MESSAGES - 1).to_string();
