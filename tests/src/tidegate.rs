@@ -82,8 +82,17 @@ impl Tidegate {
     /// # Errors
     /// If it does not end within a minute.
     pub fn terminate(mut self) -> Result<ExitStatus> {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        self.signal("TERM")?;
         self.end()
+    }
+
+    /// Sends a signal: `STOP` holds the process where it is, `CONT` lets it go on.
+    ///
+    /// # Errors
+    /// If there is no `kill`.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status()?;
+        Ok(())
     }
 
     /// Waits for it to end by itself.

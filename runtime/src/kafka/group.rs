@@ -2,6 +2,7 @@
 //! thread, inside of its `poll`.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -154,7 +155,8 @@ impl Group {
         }
     }
 
-    fn flush(&self) -> oneshot::Receiver<()> {
+    /// Asks for everything sent so far to be settled.
+    pub(super) fn flush(&self) -> oneshot::Receiver<()> {
         let (done, answer) = oneshot::channel();
         self.send(Event::Flush(Flush { done }));
         answer
@@ -348,9 +350,9 @@ impl ConsumerContext for Callbacks {
         // SAFETY: the client is alive in its own callback, and so is the list.
         unsafe {
             match (assigns, cooperative) {
-                (true, true) => drop_error(sys::rd_kafka_incremental_assign(client, list.ptr())),
+                (true, true) => tell(sys::rd_kafka_incremental_assign(client, list.ptr())),
                 (true, false) => drop(sys::rd_kafka_assign(client, list.ptr())),
-                (false, true) => drop_error(sys::rd_kafka_incremental_unassign(client, list.ptr())),
+                (false, true) => tell(sys::rd_kafka_incremental_unassign(client, list.ptr())),
                 (false, false) => drop(sys::rd_kafka_assign(client, std::ptr::null())),
             }
         }
@@ -359,10 +361,14 @@ impl ConsumerContext for Callbacks {
 
 /// # Safety
 /// `error` is null or an error that was given to us.
-unsafe fn drop_error(error: *mut sys::rd_kafka_error_t) {
+unsafe fn tell(error: *mut sys::rd_kafka_error_t) {
     if !error.is_null() {
-        // SAFETY: by contract.
-        unsafe { sys::rd_kafka_error_destroy(error) };
+        // SAFETY: by contract; the text lives as long as the error.
+        unsafe {
+            let text = CStr::from_ptr(sys::rd_kafka_error_string(error)).to_string_lossy().into_owned();
+            tracing::warn!(error = text, "the client did not take the answer to a rebalance");
+            sys::rd_kafka_error_destroy(error);
+        }
     }
 }
 

@@ -8,14 +8,13 @@ use super::{Error, Reset};
 use crate::offset::Range;
 
 impl Group {
-    /// Goes on where the policy says. The partition becomes a stay of its own: positions may run backwards here, and
-    /// what was read before may not be committed as a part of it.
+    /// Goes on where the policy says, in what the topic has of the partition. That becomes a stay of its own: positions may
+    /// run backwards here, and what was read before may not be committed as a part of it.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] if the policy is to stop, and any other if the broker does not say what it has.
-    pub(super) fn out_of_range(&self, consumer: &BaseConsumer<Callbacks>, number: i32) -> Result<(), Error> {
+    /// [`Error::OutOfRange`] if the policy is to stop, and any other if the client refuses.
+    pub(super) fn begin_anew(&self, consumer: &BaseConsumer<Callbacks>, number: i32, has: Range) -> Result<(), Error> {
         let Some(position) = self.held().get(&number).map(|held| held.position) else { return Ok(()) };
-        let has = self.has(consumer, number)?;
         let partition = self.partition(number);
         let Some(goes_on) = goes_on(self.settings.out_of_range, position, has) else {
             let group = self.settings.group.clone();
@@ -32,7 +31,8 @@ impl Group {
         self.take_on(&mut list, vec![(number, goes_on, None)])?;
         consumer.incremental_assign(&list).map_err(|error| failed(error.to_string()))?;
         // Not before: when the client stops a partition it takes it out of our queue, some time after it has answered. It
-        // serves requests in their order, so that is done when the next one is answered; what came since waits.
+        // serves requests in their order, so that is done when the next one is answered. What came since waits in the
+        // partition's own queue: one that we have led away once, the client does not lead to the consumer's.
         self.take_in(consumer, &[number])
     }
 }

@@ -50,8 +50,8 @@ impl Queue {
         Some(Self { queue, _reader: reader, in_hand: VecDeque::new(), taken: Vec::new() })
     }
 
-    /// A partition's messages come here from now on, and go to the consumer's own queue no more. False if there is no such
-    /// partition.
+    /// A partition's messages come here until the client stops it, and never go to the consumer's own queue. False if there is
+    /// no such partition.
     ///
     /// # Safety
     /// `client` must be that of the queue.

@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka_sys as sys;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::committer::Committer;
@@ -18,6 +19,7 @@ use super::trouble::Trouble;
 use super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Brokers, Error, Observers, REQUEST_TIMEOUT, Role, Settings};
 use crate::credit::Credits;
 use crate::message::MessageBatch;
+use crate::offset::Assignment;
 use crate::secret::Secret;
 use crate::source::Event;
 
@@ -47,6 +49,15 @@ struct Reader {
     /// Of a message, lately; decides how many make a batch.
     mean_bytes: usize,
     reported: Instant,
+    out_of_range: Vec<OutOfRange>,
+}
+
+/// A partition whose position is not in the topic any more. Its stay ends when what was read in it is settled: a rewrite
+/// that is left would never be carried out, and no record would say how far the stay is written.
+struct OutOfRange {
+    number: i32,
+    assignment: Assignment,
+    settled: oneshot::Receiver<()>,
 }
 
 /// What came of filling a batch.
@@ -162,15 +173,14 @@ impl Reader {
         let queue = unsafe { Queue::new(consumer.client().native_ptr(), thread::current()) };
         *group.queue() = Some(queue.ok_or_else(|| Error::Client("no queue to be had".into()))?);
         let consumer = Arc::new(consumer);
-        Ok(Self { end: End(group.clone()), consumer, group, credits, stop, mean_bytes: 1024, reported: Instant::now() })
+        let (end, reported) = (End(group.clone()), Instant::now());
+        Ok(Self { end, consumer, group, credits, stop, mean_bytes: 1024, reported, out_of_range: Vec::new() })
     }
 
     fn run(mut self) -> Result<(), Error> {
         while !self.stop.load(Ordering::Acquire) && self.group.failure().is_none() {
-            // Rebalances and errors come from here; messages of our partitions never do.
-            if let Some(Err(error)) = self.consumer.poll(Duration::ZERO) {
-                self.trouble(&error);
-            }
+            self.poll();
+            self.go_on();
             let read = self.credits.available() > 0 && self.read();
             if self.reported.elapsed() >= REPORT_EVERY {
                 self.report();
@@ -180,6 +190,35 @@ impl Reader {
             }
         }
         self.leave()
+    }
+
+    /// Rebalances and errors come from here; messages of our partitions never do.
+    fn poll(&self) {
+        while let Some(event) = self.consumer.poll(Duration::ZERO) {
+            if let Err(error) = event {
+                self.trouble(&error);
+            }
+        }
+    }
+
+    /// Partitions out of range go on where the policy says, each when what was read of it is settled.
+    fn go_on(&mut self) {
+        let settled = |partition: &mut OutOfRange| partition.settled.try_recv() != Err(TryRecvError::Empty);
+        for OutOfRange { number, assignment, .. } in self.out_of_range.extract_if(.., settled).collect::<Vec<_>>() {
+            if let Err(error) = self.begin_anew(number, assignment) {
+                self.group.fail(error);
+            }
+        }
+    }
+
+    fn begin_anew(&self, number: i32, assignment: Assignment) -> Result<(), Error> {
+        let has = self.group.has(&self.consumer, number)?;
+        // A rebalance that waits for its answer is served first: the client would take what follows for that answer.
+        self.poll();
+        if self.group.is_held(&self.group.partition(number), assignment) {
+            self.group.begin_anew(&self.consumer, number, has)?;
+        }
+        Ok(())
     }
 
     /// Reads a batch of what is there, as far as the credit goes. False if there was nothing.
@@ -211,6 +250,8 @@ impl Reader {
             // Somebody else reads what is not held any more.
             let Some(held) = all.get_mut(&number) else { return true };
             let message = match next {
+                // The client may hand out again what it was handing out when it was told to pause.
+                Ok(message) if message.offset < held.position => return true,
                 Ok(message) => message,
                 Err(error) => {
                     filled.failed = Some((number, held.position, error));
@@ -250,12 +291,12 @@ impl Reader {
         self.group.send(Event::Messages(batch));
     }
 
-    fn partition_failed(&self, number: i32, position: i64, error: &QueueError) {
+    fn partition_failed(&mut self, number: i32, position: i64, error: &QueueError) {
         let partition = self.group.partition(number);
         if error.code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET {
-            if let Err(error) = self.group.out_of_range(&self.consumer, number) {
-                self.group.fail(error);
-            }
+            tracing::info!(%partition, position, error = error.text, "position out of range, settling what was read");
+            let Some(assignment) = self.group.held().get(&number).map(|held| held.assignment) else { return };
+            self.out_of_range.push(OutOfRange { number, assignment, settled: self.group.flush() });
             return;
         }
         // The client would read on behind what it cannot read: messages would be lost in silence.
@@ -337,8 +378,8 @@ fn drain(consumer: &BaseConsumer<Callbacks>, group: &Group) -> bool {
         }
         match answer.try_recv() {
             Ok(()) => return true,
-            Err(oneshot::error::TryRecvError::Closed) => return false,
-            Err(oneshot::error::TryRecvError::Empty) => thread::park_timeout(PAUSE),
+            Err(TryRecvError::Closed) => return false,
+            Err(TryRecvError::Empty) => thread::park_timeout(PAUSE),
         }
     }
     false
