@@ -41,3 +41,4 @@ pub mod start;
 pub mod status;
 pub mod verify;
 mod wait;
+pub mod whole_file;

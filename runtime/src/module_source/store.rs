@@ -1,16 +1,16 @@
-//! What was fetched, by digest, on disk: written beside and renamed, verified whenever it is read. Files may be shared by
+//! What was fetched, by digest, on disk: written whole, verified whenever it is read. Files may be shared by
 //! processes, and any of them may be deleted at any time.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 
 use super::blocking;
 use crate::digest::Digest;
+use crate::whole_file;
 
 /// A folder of files named by their digests.
 #[derive(Clone)]
@@ -61,14 +61,7 @@ impl Store {
     }
 
     fn write(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        fs::create_dir_all(&self.folder)?;
-        let partial = self.folder.join(format!(".{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-        let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, file));
-        if written.is_err() {
-            let _ = fs::remove_file(&partial);
-        }
-        written?;
+        whole_file::write(file, bytes)?;
         self.make_room()
     }
 

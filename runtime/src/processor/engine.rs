@@ -48,7 +48,7 @@ impl Engine {
         Ok(Self { wasmtime, interruption, clock, compiler: None })
     }
 
-    /// The same, but it compiles in a process of its own: for modules of others. The program must be `tidegate`.
+    /// The same, but it compiles in a child process under these limits. The program must be `tidegate`, which it starts.
     #[must_use]
     pub fn compiling_apart(self, limits: CompileLimits) -> Self {
         Self { compiler: Some(limits), ..self }

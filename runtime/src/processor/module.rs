@@ -1,7 +1,5 @@
 //! A module: a component file, compiled once and kept on disk, and what it says of itself.
 
-use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,9 +11,10 @@ use super::engine::Engine;
 use super::instance::{self, State, Undescribed};
 use super::voice::Voice;
 use super::watch::GivenUp;
-use super::{Manifest, Output, RowFormat, Wants, bounds};
+use super::{Manifest, Output, RowFormat, Wants, bounds, compiler};
 use crate::digest::Digest;
 use crate::outcome::ModuleName;
+use crate::whole_file;
 
 /// A compiled processor, ready to be instantiated any number of times.
 #[derive(Clone)]
@@ -117,33 +116,37 @@ impl Module {
 
 fn compiled(engine: &Engine, wasm: &[u8], digest: Digest, cache: &Path) -> Result<Component, String> {
     let file = code_file(engine, digest, cache);
-    // SAFETY: the file is one this function wrote; a file of another version or another engine is refused.
-    if file.exists()
-        && let Ok(component) = unsafe { Component::deserialize_file(engine.wasmtime(), &file) }
-    {
+    if let Some(component) = cached(engine, &file) {
         return Ok(component);
     }
     bounds::check_code(wasm)?;
-    let code = engine.compile(wasm)?;
-    if let Err(error) = keep(&file, &code) {
-        tracing::warn!(file = %file.display(), %error, "compiled module not cached, the next start compiles again");
+    compiler::one_at_a_time(|| {
+        // Another pipeline has waited for the same.
+        if let Some(component) = cached(engine, &file) {
+            return Ok(component);
+        }
+        let code = engine.compile(wasm)?;
+        // SAFETY: the bytes come from the compiler of this very program.
+        let component = unsafe { Component::deserialize(engine.wasmtime(), &code) };
+        let component = component.map_err(|error| format!("{error:#}"))?;
+        if let Err(error) = whole_file::write(&file, &code) {
+            tracing::warn!(file = %file.display(), %error, "compiled module not cached, the next start compiles again");
+        }
+        Ok(component)
+    })
+}
+
+fn cached(engine: &Engine, file: &Path) -> Option<Component> {
+    if !file.exists() {
+        return None;
     }
-    // SAFETY: the bytes come from the compiler of this very program.
-    unsafe { Component::deserialize(engine.wasmtime(), &code) }.map_err(|error| format!("{error:#}"))
+    // SAFETY: the file is one that `compiled` wrote; a file of another version or another engine is refused.
+    unsafe { Component::deserialize_file(engine.wasmtime(), file) }.ok()
 }
 
 /// Where the compiled code of a module is kept.
 pub(super) fn code_file(engine: &Engine, digest: Digest, cache: &Path) -> PathBuf {
     cache.join(format!("{}-{}.cwasm", digest.hex(), compatibility(engine)))
-}
-
-/// Written beside and renamed, so that nobody reads half a file.
-fn keep(file: &Path, code: &[u8]) -> std::io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let partial = folder.join(format!(".{}.{:?}", std::process::id(), std::thread::current().id()));
-    fs::File::create(&partial)?.write_all(code)?;
-    fs::rename(partial, file)
 }
 
 /// Names the compiler's version, its settings and the CPU: code of another one is another file.

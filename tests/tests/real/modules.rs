@@ -265,8 +265,8 @@ fn a_compiler_gets_no_more_than_it_may_have() {
     assert_eq!(process.terminate().unwrap().code(), Some(143));
 
     for (process, limit, said) in [
-        ("memory", "compile_memory: 16MiB", "hint: it may have 16 MiB, `compile_memory` of the module"),
-        ("time", "compile_time: 1ms", "it took longer than 1ms\nhint: `compile_time` of the module"),
+        ("memory", "compile_memory: 16MiB", "it takes more than 16 MiB\nhint: `modules.NAME.compile_memory`"),
+        ("time", "compile_time: 1ms", "it took longer than 1ms\nhint: `modules.NAME.compile_time`"),
     ] {
         // What it runs is compiled.
         bed.module = format!("{usual}, {limit}");
