@@ -57,6 +57,9 @@ pub(super) struct Held {
     pub(super) position: i64,
     /// Next offset after what is committed.
     pub(super) committed: i64,
+    /// An error came instead of what is at the position. The client counts it as a message, and after a rebalance it goes on
+    /// behind it.
+    pub(super) in_doubt: bool,
 }
 
 /// The consumer's callbacks.
@@ -205,7 +208,7 @@ impl Group {
             list.set_partition_offset(&self.topic, number, Offset::Offset(position))
                 .map_err(|error| Error::Read { topic: self.topic.to_string(), cause: error.to_string() })?;
             let assignment = Assignment(ASSIGNMENTS.fetch_add(1, Ordering::Relaxed) + 1);
-            self.held().insert(number, Held { assignment, position, committed: position });
+            self.held().insert(number, Held { assignment, position, committed: position, in_doubt: false });
             assigned.push(Assigned { partition, assignment, position, committed });
         }
         let partitions: Vec<_> = assigned.iter().map(|a| format!("{}@{}", a.partition, a.position)).collect();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka_sys as sys;
@@ -65,8 +66,14 @@ struct OutOfRange {
 struct Filled {
     count: usize,
     bytes: usize,
-    /// What came instead of a message: the number of its partition, and the position there.
-    failed: Option<(i32, i64, QueueError)>,
+    /// What came instead of the message at a position: the number of its partition, and the position.
+    failed: Option<(i32, i64, Failure)>,
+}
+
+enum Failure {
+    Client(QueueError),
+    /// A later message, after an error: the client may have gone on behind it.
+    Later,
 }
 
 /// Errors after which librdkafka goes on behind the messages it could not read.
@@ -230,8 +237,10 @@ impl Reader {
         }
         self.send(batch);
         let any = count > 0 || failed.is_some();
-        if let Some((number, position, error)) = failed {
-            self.partition_failed(number, position, &error);
+        match failed {
+            Some((number, position, Failure::Client(error))) => self.partition_failed(number, position, &error),
+            Some((number, position, Failure::Later)) => self.read_again(number, position),
+            None => {}
         }
         any
     }
@@ -252,9 +261,15 @@ impl Reader {
             let message = match next {
                 // The client may hand out again what it was handing out when it was told to pause.
                 Ok(message) if message.offset < held.position => return true,
+                Ok(message) if message.offset > held.position && held.in_doubt => {
+                    filled.failed = Some((number, held.position, Failure::Later));
+                    held.in_doubt = false;
+                    return false;
+                }
                 Ok(message) => message,
                 Err(error) => {
-                    filled.failed = Some((number, held.position, error));
+                    filled.failed = Some((number, held.position, Failure::Client(error)));
+                    held.in_doubt = true;
                     return true;
                 }
             };
@@ -268,6 +283,7 @@ impl Reader {
                 batch.begin_run(group.partition(number), held.assignment, held.position);
             }
             (held.position, filled.count) = (message.offset + 1, filled.count + 1);
+            held.in_doubt = false;
             if selected {
                 filled.bytes += more;
                 credit = credit.saturating_sub(message.held_bytes());
@@ -306,6 +322,21 @@ impl Reader {
         }
         tracing::warn!(%partition, error = error.text, "reading a partition failed, the client tries again");
         self.group.observers.tell(|_, status| status.last_error(&format!("{partition}: {}", error.text)));
+    }
+
+    /// From a position that the client may have passed over. If nothing is there any more, the next message is the next one.
+    fn read_again(&self, number: i32, position: i64) {
+        let partition = self.group.partition(number);
+        tracing::info!(%partition, position, "reading again after an error, so that no message is passed over");
+        if let Some(queue) = &mut *self.group.queue() {
+            queue.forget(number);
+        }
+        // Without waiting: what the client has read from elsewhere is void from now on.
+        let done = self.consumer.seek(&self.group.topic, number, Offset::Offset(position), Duration::ZERO);
+        if let Err(error) = done {
+            let cause = format!("{partition}@{position}: {error}");
+            self.group.fail(Error::Read { topic: self.group.topic.to_string(), cause });
+        }
     }
 
     fn trouble(&self, error: &KafkaError) {

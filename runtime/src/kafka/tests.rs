@@ -139,6 +139,35 @@ async fn a_partition_that_comes_back_is_read_from_its_position() {
     assert_eq!((back.position, start, offset), (0, 0, 0));
 }
 
+/// librdkafka counts an error as a message, and goes on behind it after a rebalance.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_before_a_rebalance_costs_no_message() {
+    let (broker, brokers) = broker(1);
+    let mut first = source(&brokers, 1 << 20);
+    let mut read: Vec<i64> = Vec::new();
+    let mut read_until = async |is_last: fn(&Event, &[i64]) -> bool| {
+        loop {
+            let event = timeout(SOON, first.events.recv()).await.expect("nothing comes").expect("the source has ended");
+            if let Event::Messages(batch) = &event {
+                read.extend(batch.iter().map(|message| message.offset));
+            }
+            if is_last(&event, &read) {
+                return read.clone();
+            }
+        }
+    };
+    publish(&brokers, std::iter::repeat_n(b"early".to_vec(), 40)).await;
+    read_until(|_, read| read.last() == Some(&39)).await;
+    broker.request_errors(RDKafkaApiKey::Fetch, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN; 1000]);
+    publish(&brokers, std::iter::repeat_n(b"late".to_vec(), 40)).await;
+    // The first keeps its partition, which stands still meanwhile.
+    let _second = source(&brokers, 1 << 20);
+    read_until(|event, _| matches!(event, Event::Assigned(_))).await;
+    broker.clear_request_errors(RDKafkaApiKey::Fetch);
+    let read = read_until(|_, read| read.last() == Some(&79)).await;
+    assert_eq!(read, (0..80).collect::<Vec<i64>>());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_exceeds_the_credit_by_one_message_at_most_when_sizes_jump() {
     const READ_AHEAD: usize = 100_000;
