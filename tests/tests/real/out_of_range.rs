@@ -95,9 +95,8 @@ fn what_was_read_before_is_settled_first() {
     wait_for_end(&bed, &tidegate);
     proxy.set(Fault::Status500);
     send(50..60);
-    let metrics = || tidegate.get("/metrics");
     let has_read = || Ok(tidegate.status().is_some_and(|status| status.to_string().contains("\"read\":60")));
-    wait_until(Duration::from_secs(30), has_read).unwrap_or_else(|error| panic!("{error}\n{}", metrics().unwrap()));
+    wait_until(Duration::from_secs(30), has_read).unwrap_or_else(|error| panic!("{error}\n{}", tidegate.log()));
 
     // For longer than a fetch waits at the broker.
     tidegate.signal("STOP").unwrap();

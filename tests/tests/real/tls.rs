@@ -19,10 +19,6 @@ use tidegate_tests::tls::{Authority, Front, Identity};
 const MINUTE: Duration = Duration::from_secs(60);
 const NAMES: &[&str] = &["localhost", "127.0.0.1"];
 
-fn port(url: &str) -> u16 {
-    url.rsplit(':').next().unwrap().parse().unwrap()
-}
-
 fn files(ca: Option<&Authority>, client: Option<&Identity>) -> Tls {
     let ca = ca.map(|authority| authority.certificate.clone());
     let (certificate, key) = client.cloned().map(|of| (of.certificate, of.key)).unzip();
@@ -56,7 +52,7 @@ async fn assert_refused(url: &str, tls: &Tls, says: &[&str]) {
 async fn https_is_verified_and_what_is_wrong_is_said() {
     let folder = servers::folder("https");
     let (ours, others) = (Authority::new(&folder, "ours").unwrap(), Authority::new(&folder, "others").unwrap());
-    let clickhouse = port(&servers::clickhouse());
+    let clickhouse = servers::clickhouse_port();
     let front = |server: Identity| Front::before(clickhouse, &server, None).unwrap();
     let right = front(ours.identity("right", NAMES).unwrap());
     let trusting = files(Some(&ours), None);
@@ -87,7 +83,7 @@ fn a_certificate_that_expires_holds_the_pipeline_until_it_is_renewed() {
     let mut bed = Bed::new("renewed", 2).unwrap();
     let authority = Authority::new(&bed.folder, "authority").unwrap();
     let good = authority.identity("good", NAMES).unwrap();
-    let front = Front::before(port(&servers::clickhouse()), &good, None).unwrap();
+    let front = Front::before(servers::clickhouse_port(), &good, None).unwrap();
     bed.clickhouse = front.url();
     // Relative to the configuration.
     let config = bed.config().replace("timeout: 20s }", "timeout: 20s, tls: { ca: authority.pem } }");
